@@ -1,0 +1,202 @@
+"""Settings: one typed table, read from `intelforge.toml`, then `INTELFORGE_*`, then flags, each with its origin.
+
+A workspace is the folder that holds `intelforge.toml`; it is looked for upward from the working directory. Relative
+paths in settings are relative to that folder.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import tomlkit
+from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from intelforge.core.errors import ConfigError, NotFoundError, StorageError
+from intelforge.core.reports import SettingValue
+
+FILE_NAME = "intelforge.toml"
+ENV_PREFIX = "INTELFORGE_"
+
+
+class Settings(BaseSettings):
+    """Every setting, with the sentence that documents it."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=ENV_PREFIX)
+
+    database: str = Field("sqlite:///.intelforge/intelforge.db", description="URL of the database of record.")
+    index: str = Field("lancedb:.intelforge/index", description="URL of the vector store that holds the search index.")
+    embedder: str = Field(
+        "onnx:all-MiniLM-L6-v2", description="URL of the embedding model; `none:` searches by words alone."
+    )
+    llm: str = Field(
+        "auto",
+        description="Language model that writes answers: `auto` finds a running Ollama, `none:` quotes sentences.",
+    )
+    jobs: str = Field("dbos:", description="URL of the job engine; `dbos:` keeps its state beside the database.")
+    ignore: tuple[str, ...] = Field(
+        ("node_modules/", "__pycache__/", ".venv/", "*.min.js", "*.pyc"),
+        description="Patterns, as in .gitignore, left out of every folder source.",
+    )
+    max_file_mb: Annotated[float, Field(gt=0)] = Field(
+        32, description="Items larger than this many megabytes are skipped."
+    )
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        max(1, min(8, os.cpu_count() or 1)), description="Worker processes that extract text."
+    )
+    batch_items: Annotated[int, Field(ge=1, le=1000)] = Field(128, description="Items ingested in one durable batch.")
+    extract_seconds: Annotated[float, Field(gt=0)] = Field(
+        60, description="Time limit for extracting one item, in seconds."
+    )
+    extract_memory_mb: Annotated[int, Field(ge=128)] = Field(
+        1024, description="Memory limit of one extraction worker, in megabytes."
+    )
+    chunk_tokens: Annotated[int, Field(ge=32, le=2048)] = Field(
+        220, description="Largest chunk, in tokens of the embedder."
+    )
+    allow_hosts: tuple[str, ...] = Field(
+        (), description="Hosts that may be reached although their address is private (host or host:port)."
+    )
+    web_timeout: Annotated[float, Field(gt=0)] = Field(20, description="Time limit of one web request, in seconds.")
+    web_max_redirects: Annotated[int, Field(ge=0, le=20)] = Field(5, description="Redirects followed for one page.")
+    llm_timeout: Annotated[float, Field(gt=0)] = Field(
+        120, description="Time limit of one language model call, in seconds."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags and file values are merged by `load_settings`, which also knows their origin."""
+        return (init_settings,)
+
+
+def find_workspace(start: Path) -> Path:
+    """The nearest folder, from `start` upward, that holds a settings file. Raises NotFoundError."""
+    start = start.absolute()
+    for folder in (start, *start.parents):
+        if (folder / FILE_NAME).is_file():
+            return folder
+    raise NotFoundError(f"no workspace at {start} or above it", hint="run: intelforge init")
+
+
+def read_settings_file(path: Path) -> dict[str, Any]:
+    """The raw values of a settings file. Raises ConfigError naming file and line."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"{path} is not valid TOML: {error}", hint="mend that line, or run: intelforge doctor"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", hint="check its permissions") from error
+
+
+def load_settings(
+    folder: Path, *, flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
+) -> tuple[Settings, dict[str, str]]:
+    """The settings of the workspace in `folder`, and where each one came from.
+
+    Raises ConfigError for an unknown name or a wrong value, saying which setting, where, and what is accepted.
+    """
+    environment = os.environ if environment is None else environment
+    path = folder / FILE_NAME
+    values: dict[str, Any] = read_settings_file(path) if path.is_file() else {}
+    origins = dict.fromkeys(values, str(path))
+    for name, info in Settings.model_fields.items():
+        variable = f"{ENV_PREFIX}{name.upper()}"
+        if variable in environment:
+            values[name] = _split(info, environment[variable])
+            origins[name] = f"environment {variable}"
+    for name, value in (flags or {}).items():
+        if value is not None:
+            values[name] = value
+            origins[name] = "flag"
+    try:
+        return Settings(**values), origins
+    except ValidationError as error:
+        raise _config_error(error, origins) from error
+
+
+def describe_settings(settings: Settings, origins: Mapping[str, str]) -> list[SettingValue]:
+    """Every setting with value, origin, default and description, in the order of the table."""
+    return [
+        SettingValue(
+            name=name,
+            value=_shown(getattr(settings, name)),
+            origin=origins.get(name, "default"),
+            description=info.description or "",
+            default=_shown(info.default),
+        )
+        for name, info in Settings.model_fields.items()
+    ]
+
+
+def write_setting(folder: Path, name: str, value: str) -> None:
+    """Sets one value in the workspace's settings file, keeping its comments and order. Raises ConfigError."""
+    info = Settings.model_fields.get(name)
+    if info is None:
+        raise ConfigError(f"there is no setting {name!r}", hint=f"known: {', '.join(Settings.model_fields)}")
+    path = folder / FILE_NAME
+    document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.is_file() else tomlkit.document()
+    try:
+        checked = Settings(**{**document.unwrap(), name: _split(info, value)})
+    except ValidationError as error:
+        raise _config_error(error, {name: "the value given"}) from error
+    plain = getattr(checked, name)
+    document[name] = list(plain) if isinstance(plain, tuple) else plain
+    temporary = path.with_suffix(".toml.new")
+    try:
+        temporary.write_text(tomlkit.dumps(document), encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written: {error.strerror}", hint="check its permissions and free space"
+        ) from error
+
+
+def _split(info: FieldInfo, value: str) -> Any:
+    if isinstance(info.default, tuple):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _shown(value: object) -> str:
+    if value is PydanticUndefined:
+        return ""
+    return ", ".join(value) if isinstance(value, tuple) else _without_password(str(value))
+
+
+def _without_password(url: str) -> str:
+    """`postgresql://user:pw@host/db` is shown as `postgresql://user:***@host/db`."""
+    scheme, separator, rest = url.partition("://")
+    credentials, at, host = rest.rpartition("@")
+    if not separator or not at or ":" not in credentials:
+        return url
+    return f"{scheme}://{credentials.partition(':')[0]}:***@{host}"
+
+
+def _config_error(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "?"
+    where = origins.get(name, "default")
+    if first["type"] == "extra_forbidden":
+        return ConfigError(
+            f"there is no setting {name!r} (in {where})", hint=f"known: {', '.join(Settings.model_fields)}"
+        )
+    given = _without_password(str(first.get("input")))
+    return ConfigError(
+        f"setting {name!r} in {where}: {first['msg'].lower()}, not {given[:80]!r}",
+        hint=f"run: intelforge config set {name} {_shown(Settings.model_fields[name].default)}",
+    )

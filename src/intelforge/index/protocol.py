@@ -1,0 +1,84 @@
+"""The contracts of the index: a vector store (lexical and vector search over chunks) and an embedder.
+
+Everything here is derived from the database and can be thrown away and rebuilt.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from intelforge.core.values import Chunk
+
+Vectors = NDArray[np.float32]
+"""Shape (n, dimensions), rows of unit length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A chunk found by one search. Higher scores are better: BM25 for text, cosine for vectors."""
+
+    chunk_id: str
+    document_id: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How much of one document a store holds."""
+
+    chunks: int
+    vectors: int
+
+
+class VectorStore(Protocol):
+    """Keeps chunks and their vectors, and finds them. All writes are idempotent by chunk id and durable on return."""
+
+    async def add(self, chunks: Sequence[Chunk]) -> None:
+        """Makes chunks findable by text at once. Replaces chunks with the same id."""
+        ...
+
+    async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors) -> None:
+        """Adds vectors of chunks (id `<document id>:<ordinal>`); they are found by vector search at once."""
+        ...
+
+    async def delete(self, document_ids: Collection[str]) -> None:
+        """Removes the chunks and vectors of these documents."""
+        ...
+
+    async def search(self, query: "str | Vectors", *, limit: int) -> list[Scored]:
+        """The best chunks for a text (BM25) or a vector of shape (dimensions,) (cosine), best first."""
+        ...
+
+    async def inventory(self) -> Mapping[str, Held]:
+        """What is held, by document id: the ground for verifying the index against the database."""
+        ...
+
+    async def maintain(self) -> None:
+        """Folds recent writes into the search structures and compacts. Safe at any time; never blocks a search."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors."""
+
+    @property
+    def name(self) -> str:
+        """Identifies model, weights and precision: vectors of equal names are comparable."""
+        ...
+
+    @property
+    def dimensions(self) -> int: ...
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """Vectors in the order of the texts, shape (len(texts), dimensions). Does not block the event loop."""
+        ...
