@@ -53,6 +53,9 @@ class Workspace:
         report: Report | None = None,
     ) -> SyncReport: ...
 
+    def stop(self) -> None:
+        """Asks a running `sync` to end after its batch with `complete=False`, and `watch` to end after that report."""
+
     def watch(self, *, report: Report | None = None) -> AsyncIterator[SyncReport]: ...
 
     async def status(self, *, skipped: bool = False) -> Status: ...
