@@ -1,0 +1,133 @@
+"""Hits widened for reading: whole paragraphs with exact spans, overlapping ones merged, numbered for citing."""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from intelforge.answer.protocol import Library
+from intelforge.core.values import Hit, Passage
+
+WIDEN: Final = 400
+"""Characters a hit may grow on each side to end where its paragraph ends."""
+MAX_PASSAGE: Final = 4000
+"""Characters up to which neighbouring hits become one passage."""
+
+
+@dataclass(slots=True)
+class _Extent:
+    """A growing span of one document; `hit` is the best of the hits in it and `rank` that hit's rank."""
+
+    start: int
+    end: int
+    rank: int
+    hit: Hit
+
+
+class LineIndex:
+    """Turns offsets of a text into line numbers, 1-based, as `\\n` ends lines."""
+
+    def __init__(self, text: str) -> None:
+        self._ends: list[int] = []
+        at = text.find("\n")
+        while at >= 0:
+            self._ends.append(at)
+            at = text.find("\n", at + 1)
+
+    def lines(self, start: int, end: int) -> tuple[int, int]:
+        """First and last line of `text[start:end]`; an empty span lies in one line."""
+        first = bisect_right(self._ends, start - 1) + 1
+        return first, bisect_right(self._ends, max(start, end - 1) - 1) + 1
+
+
+async def read_documents(hits: Sequence[Hit], library: Library) -> dict[str, str]:
+    """The texts of the hits' documents by id."""
+    ids = list(dict.fromkeys(hit.chunk.document_id for hit in hits))
+    return dict(zip(ids, await asyncio.gather(*(library.text(each) for each in ids)), strict=True))
+
+
+def make_passages(hits: Sequence[Hit], texts: dict[str, str], *, limit: int) -> tuple[Passage, ...]:
+    """At most `limit` passages, best first; `texts[p.document_id][p.start:p.end] == p.text` for each.
+
+    A hit whose span is not in its document (an index behind its database) is left out.
+    """
+    extents: list[_Extent] = []
+    for document_id, text in texts.items():
+        found = [(rank, hit) for rank, hit in enumerate(hits) if hit.chunk.document_id == document_id]
+        extents += _merged(text, [(rank, hit) for rank, hit in found if _holds(text, hit)])
+    extents.sort(key=lambda extent: extent.rank)
+    indexes = {extent.hit.chunk.document_id: None for extent in extents[:limit]}
+    lines = {document_id: LineIndex(texts[document_id]) for document_id in indexes}
+    return tuple(
+        _passage(number, extent, texts[extent.hit.chunk.document_id], lines[extent.hit.chunk.document_id])
+        for number, extent in enumerate(extents[:limit], start=1)
+    )
+
+
+def _holds(text: str, hit: Hit) -> bool:
+    chunk = hit.chunk
+    return bool(chunk.text.strip()) and text[chunk.start : chunk.end] == chunk.text
+
+
+def _merged(text: str, found: Sequence[tuple[int, Hit]]) -> list[_Extent]:
+    """The widened spans of one document's hits, in order, none overlapping another."""
+    extents: list[_Extent] = []
+    for rank, hit in sorted(found, key=lambda each: (each[1].chunk.start, each[1].chunk.end)):
+        start, end = _widened(text, hit.chunk.start, hit.chunk.end)
+        last = extents[-1] if extents else None
+        if last is not None and end <= last.end:
+            _join(last, last.end, rank, hit)
+        elif last is not None and not text[last.end : start].strip() and end - last.start <= MAX_PASSAGE:
+            _join(last, end, rank, hit)
+        else:
+            start = _skip_blank_lines(text, max(start, last.end if last else 0), end)
+            if start < end:
+                extents.append(_Extent(start, end, rank, hit))
+    return extents
+
+
+def _join(extent: _Extent, end: int, rank: int, hit: Hit) -> None:
+    extent.end = end
+    if rank < extent.rank:
+        extent.rank, extent.hit = rank, hit
+
+
+def _widened(text: str, start: int, end: int) -> tuple[int, int]:
+    """The span grown to the blank lines, or else the line ends, around it, without blank lines at its ends."""
+    end = start + len(text[start:end].rstrip())
+    blank = text.rfind("\n\n", max(0, start - WIDEN), start + 1)
+    line = text.rfind("\n", max(0, start - WIDEN), start)
+    floor = max(0, start - WIDEN)
+    begin = blank + 2 if blank >= 0 else line + 1 if line >= 0 else 0 if floor == 0 else start
+    blank = text.find("\n\n", end, end + WIDEN)
+    line = text.rfind("\n", end, end + WIDEN)
+    stop = blank if blank >= 0 else len(text) if len(text) <= end + WIDEN else line if line >= 0 else end
+    begin = _skip_blank_lines(text, min(begin, start), end)
+    return begin, begin + len(text[begin : max(stop, end)].rstrip())
+
+
+def _skip_blank_lines(text: str, start: int, end: int) -> int:
+    """The beginning of the first line, at or after `start`, that is not blank: its indentation is kept."""
+    content = end - len(text[start:end].lstrip())
+    line = text.rfind("\n", start, content)
+    return line + 1 if line >= 0 else start
+
+
+def _passage(number: int, extent: _Extent, text: str, lines: LineIndex) -> Passage:
+    hit = extent.hit
+    first, last = lines.lines(extent.start, extent.end)
+    return Passage(
+        number=number,
+        document_id=hit.chunk.document_id,
+        start=extent.start,
+        end=extent.end,
+        text=text[extent.start : extent.end],
+        location=hit.location or hit.uri,
+        title=hit.title,
+        first_line=first,
+        last_line=last,
+        heading=hit.chunk.heading,
+        kind=hit.chunk.kind,
+        score=hit.score,
+    )

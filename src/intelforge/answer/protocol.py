@@ -1,0 +1,24 @@
+"""What answering needs from the outside: a library to search and read, and optionally sentence embeddings."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from intelforge.core.values import Hit
+
+Embed = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
+"""Vectors of the texts in their order: shape (len(texts), dimensions), rows of unit length."""
+
+
+class Library(Protocol):
+    """The documents a question may be answered from: those its asker may see."""
+
+    async def search(self, question: str, *, limit: int) -> list[Hit]:
+        """The best chunks for the question, best first."""
+        ...
+
+    async def text(self, document_id: str) -> str:
+        """The full text of a document, the one that the hits' offsets count in."""
+        ...
