@@ -24,12 +24,16 @@ class SourceKind(StrEnum):
 
 
 class ItemState(StrEnum):
-    """Where an item stands: `ready` has a document, `skipped` was left out by rule, `failed` could not be read."""
+    """Where an item stands: `ready` has a document, `skipped` was left out by rule, `failed` could not be read.
+
+    `gone` is no longer at its source: it is in no answer, and its versions stay so that old citations resolve.
+    """
 
     PENDING = "pending"
     READY = "ready"
     SKIPPED = "skipped"
     FAILED = "failed"
+    GONE = "gone"
 
 
 class Verdict(StrEnum):

@@ -1,0 +1,1 @@
+"""The database of record: tables, migrations and repositories, on SQLite and PostgreSQL alike."""

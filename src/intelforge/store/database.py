@@ -1,0 +1,134 @@
+"""A connection to the database of record, and the translation of its errors."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import inspect, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from intelforge.core.errors import ErrorCode, IntelForgeError, StorageError
+from intelforge.core.registry import load_backend
+from intelforge.store.migrations import HEAD, KNOWN
+
+BEGIN = "intelforge_begin"
+
+HINTS = {
+    ErrorCode.DISK_FULL: "free some space and run the command again; nothing was lost",
+    ErrorCode.READ_ONLY: "make the workspace writable, or open a copy of it",
+    ErrorCode.BUSY: "another process is writing; try again",
+    ErrorCode.DAMAGED: "restore the file from a backup",
+    ErrorCode.UNREACHABLE: "start the database server, or mend the setting `database`",
+    ErrorCode.REFUSED: "mend user or password in the setting `database`",
+    ErrorCode.NOT_FOUND: "create that database, or mend the setting `database`",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """What differs between database servers: everything else is the same SQL."""
+
+    engine: AsyncEngine
+    insert: Callable[[Any], Any]
+    """the dialect's INSERT with ON CONFLICT"""
+    begin_write: str
+    """the statement that begins a writing transaction; empty for the driver's own"""
+    jobs_url: str = field(repr=False)
+    """where the job engine keeps its state"""
+    single_writer: bool
+    code_of: Callable[[str], ErrorCode | None]
+
+
+class Database:
+    """Transactions on the database of record. Errors that leave it are StorageErrors with a way to mend them."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._writing: AbstractAsyncContextManager[Any] = asyncio.Lock() if backend.single_writer else nullcontext()
+        self._writer = backend.engine.execution_options(**{BEGIN: backend.begin_write} if backend.begin_write else {})
+
+    @property
+    def insert(self) -> Callable[[Any], Any]:
+        return self._backend.insert
+
+    @property
+    def jobs_url(self) -> str:
+        return self._backend.jobs_url
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A consistent view of the database."""
+        with self._translated():
+            async with self._backend.engine.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that is durable when the block ends, and undone when it raises."""
+        with self._translated():
+            async with self._writing, self._writer.begin() as connection:
+                yield connection
+
+    async def migrate(self) -> None:
+        """Brings the schema to this version's. Raises StorageError NEWER_WORKSPACE when it is ahead of it."""
+        async with self.read() as connection:
+            current = await connection.run_sync(_current_revision)
+        if current == HEAD:
+            return
+        if current is not None and current not in KNOWN:
+            raise StorageError(
+                f"this workspace was made by a newer version of IntelForge (schema {current}, this one knows {HEAD})",
+                hint="upgrade: pip install --upgrade intelforge",
+                code=ErrorCode.NEWER_WORKSPACE,
+            )
+        from intelforge.store.migrations.run import upgrade  # alembic is slow to import and rarely needed
+
+        with self._translated():
+            async with self._writing, self._writer.connect() as connection:
+                await connection.run_sync(upgrade)
+
+    async def close(self) -> None:
+        await self._backend.engine.dispose()
+
+    def _translated(self) -> "_Translation":
+        return _Translation(self._backend.code_of)
+
+
+class _Translation:
+    """Turns the driver's errors into ours."""
+
+    def __init__(self, code_of: Callable[[str], ErrorCode | None]) -> None:
+        self._code_of = code_of
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, DBAPIError | OSError) and not isinstance(error, IntelForgeError):
+            cause = str(error.orig if isinstance(error, DBAPIError) else error)
+            code = self._code_of(cause)
+            if code is not None:
+                first_line = cause.strip().splitlines()[0]
+                raise StorageError(f"the database: {first_line}", hint=HINTS[code], code=code) from error
+
+
+def _current_revision(connection: Any) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.execute(select(text("version_num")).select_from(text("alembic_version"))).scalar()
+    return revision
+
+
+async def open_database(url: str, *, root: Path) -> Database:
+    """Opens the database named by a URL; relative files are below `root`. Migrates it when it is behind."""
+    database = Database(load_backend("databases", url)(url, root=root))
+    try:
+        await database.migrate()
+    except BaseException:
+        await database.close()
+        raise
+    return database

@@ -1,0 +1,8 @@
+"""Schema migrations, run by Alembic.
+
+`KNOWN` lists every revision this version understands, oldest first; opening a workspace compares its revision with
+them without importing Alembic.
+"""
+
+KNOWN = ("0001",)
+HEAD = KNOWN[-1]

@@ -1,0 +1,45 @@
+"""PostgreSQL as the database of record, through psycopg 3."""
+
+from pathlib import Path
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from intelforge.core.errors import BackendError, ErrorCode
+from intelforge.store.database import Backend
+
+
+def open_backend(url: str, *, root: Path) -> Backend:
+    """`postgresql://user@host:port/database`."""
+    try:
+        parsed = make_url(url).set(drivername="postgresql+psycopg")
+    except ArgumentError as error:
+        raise BackendError("the database URL cannot be read", hint="postgresql://user@host:5432/database") from error
+    return Backend(
+        engine=create_async_engine(parsed, pool_pre_ping=True, pool_size=5),
+        insert=insert,
+        begin_write="",
+        jobs_url=parsed.set(drivername="postgresql").render_as_string(hide_password=False),
+        single_writer=False,
+        code_of=_code_of,
+    )
+
+
+def _code_of(message: str) -> ErrorCode | None:
+    """What PostgreSQL's message means, None when it is nothing a user could mend."""
+    for fragment, code in (
+        ("No space left", ErrorCode.DISK_FULL),
+        ("read-only transaction", ErrorCode.READ_ONLY),
+        ("connection failed", ErrorCode.UNREACHABLE),
+        ("connection refused", ErrorCode.UNREACHABLE),
+        ("password authentication failed", ErrorCode.REFUSED),
+        ("does not exist", ErrorCode.NOT_FOUND),
+        ("permission denied", ErrorCode.REFUSED),
+        ("lock timeout", ErrorCode.BUSY),
+        ("deadlock", ErrorCode.BUSY),
+    ):
+        if fragment in message:
+            return code
+    return None

@@ -1,0 +1,90 @@
+"""The repository of sources."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+
+from intelforge.core.clock import Clock, utc_now
+from intelforge.core.reports import SourceStatus
+from intelforge.core.values import ItemState, Source, SourceKind
+from intelforge.store.database import Database
+from intelforge.store.tables import ItemRow, SourceRow
+
+
+class Sources:
+    """Where items come from."""
+
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def add(self, source: Source) -> Source:
+        """Adds a source. One with the same kind and URI is kept, with the new options and access list."""
+        row = {
+            "id": source.id,
+            "kind": source.kind,
+            "uri": source.uri,
+            "options": dict(source.options),
+            "access": list(source.access),
+            "created_at": self._clock(),
+            "error": "",
+        }
+        statement = self._database.insert(SourceRow).values(**row)
+        statement = statement.on_conflict_do_update(
+            index_elements=["kind", "uri"], set_={"options": row["options"], "access": row["access"]}
+        ).returning(SourceRow)
+        async with self._database.write() as connection:
+            return _source((await connection.execute(statement)).one())
+
+    async def all(self) -> list[Source]:
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(SourceRow).order_by(SourceRow.created_at, SourceRow.id))
+            return [_source(row) for row in rows]
+
+    async def get(self, source_id: str) -> Source | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(SourceRow).where(SourceRow.id == source_id))).one_or_none()
+            return _source(row) if row else None
+
+    async def statuses(self) -> list[SourceStatus]:
+        """Every source with its items by state; gone items are not counted."""
+        counted = select(ItemRow.source_id, ItemRow.state, func.count()).group_by(ItemRow.source_id, ItemRow.state)
+        counts: dict[str, dict[str, int]] = {}
+        async with self._database.read() as connection:
+            for source_id, state, number in await connection.execute(counted.where(ItemRow.state != ItemState.GONE)):
+                counts.setdefault(source_id, {})[state] = number
+            rows = (await connection.execute(select(SourceRow).order_by(SourceRow.created_at, SourceRow.id))).all()
+        return [
+            SourceStatus(source=_source(row), items=counts.get(row.id, {}), last_sync=row.synced_at, error=row.error)
+            for row in rows
+        ]
+
+    async def synced(self, source_id: str, *, cursor: str | None) -> None:
+        """Records a listing that came to its end."""
+        await self._update(source_id, {"cursor": cursor, "synced_at": self._clock(), "error": ""})
+
+    async def failed(self, source_id: str, error: str) -> None:
+        """Records why a listing did not come to its end."""
+        await self._update(source_id, {"error": error})
+
+    async def remove(self, source_id: str) -> None:
+        """Removes the source with its items and their history. Documents are left to the reconciler."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(SourceRow).where(SourceRow.id == source_id))
+
+    async def _update(self, source_id: str, values: Mapping[str, str | datetime | None]) -> None:
+        async with self._database.write() as connection:
+            await connection.execute(update(SourceRow).where(SourceRow.id == source_id).values(**values))
+
+
+def _source(row: Any) -> Source:
+    return Source(
+        id=row.id,
+        kind=SourceKind(row.kind),
+        uri=row.uri,
+        options=row.options,
+        access=tuple(row.access),
+        cursor=row.cursor,
+    )

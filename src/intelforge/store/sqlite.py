@@ -1,0 +1,74 @@
+"""SQLite as the database of record: one file, write-ahead log, every commit on disk before it is acknowledged."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, event
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from intelforge.core.errors import ErrorCode, StorageError
+from intelforge.store.database import BEGIN, Backend
+
+BUSY_SECONDS = 30
+
+
+def open_backend(url: str, *, root: Path) -> Backend:
+    """`sqlite:///relative/to/the/workspace.db` or `sqlite:////absolute.db`."""
+    path = root / (make_url(url).database or "")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{path.parent} cannot be created: {error.strerror}", hint="check its permissions"
+        ) from error
+    engine = create_async_engine(
+        f"sqlite+aiosqlite:///{path}",
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=5,
+        connect_args={"timeout": BUSY_SECONDS},
+    )
+    _configure(engine)
+    jobs = f"sqlite:///{path.with_name(path.stem + '-jobs' + path.suffix)}"
+    return Backend(
+        engine=engine, insert=insert, begin_write="BEGIN IMMEDIATE", jobs_url=jobs, single_writer=True, code_of=_code_of
+    )
+
+
+def _configure(engine: AsyncEngine) -> None:
+    """Begins transactions itself: a write takes its lock at the start, so it waits instead of failing half-way."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connect(connection: Any, record: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"busy_timeout={BUSY_SECONDS * 1000}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get(BEGIN, "BEGIN"))
+
+
+def _code_of(message: str) -> ErrorCode | None:
+    """What SQLite's message means, None when it is nothing a user could mend."""
+    for fragment, code in (
+        ("disk is full", ErrorCode.DISK_FULL),
+        ("disk I/O error", ErrorCode.DISK_FULL),
+        ("readonly database", ErrorCode.READ_ONLY),
+        ("unable to open database", ErrorCode.READ_ONLY),
+        ("locked", ErrorCode.BUSY),
+        ("malformed", ErrorCode.DAMAGED),
+        ("not a database", ErrorCode.DAMAGED),
+    ):
+        if fragment in message:
+            return code
+    return None
