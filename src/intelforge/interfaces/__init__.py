@@ -1,0 +1,1 @@
+"""Command line, HTTP, web and MCP: parse, call the workspace, render."""

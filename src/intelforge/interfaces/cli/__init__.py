@@ -1,0 +1,1 @@
+"""The command line: `main.main` is its entry point."""

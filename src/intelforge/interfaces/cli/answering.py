@@ -1,0 +1,71 @@
+"""Commands that find and quote: `search`, `ask`, `show`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from intelforge.core.errors import InvalidInputError
+from intelforge.interfaces.cli.render import render_answer, render_hits, render_shown, shown_text
+from intelforge.interfaces.cli.schema import AskOutput, SearchOutput, ShowOutput
+from intelforge.interfaces.cli.session import Session, command
+
+Within = Annotated[str | None, typer.Option("--source", help="Only in this source (id or URI).")]
+
+
+def register(app: typer.Typer) -> None:
+    command(app)(search)
+    command(app)(ask)
+    command(app)(show)
+
+
+def search(
+    session: Session,
+    query: Annotated[str, typer.Argument(help="Words or a question.", show_default=False)],
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many hits at most.")] = 10,
+    source: Within = None,
+) -> None:
+    """Find passages by words and by meaning, best first, each with its place and a snippet.
+
+    Example: intelforge search "retry with backoff" --limit 5
+    """
+    hits = session.use(lambda workspace: workspace.search(query, limit=limit, source=source))
+    session.show(SearchOutput(query=query, hits=tuple(hits)), lambda: render_hits(query, hits, Path.cwd()))
+
+
+def ask(
+    session: Session,
+    question: Annotated[str, typer.Argument(help="The question, in quotes.", show_default=False)],
+    source: Within = None,
+) -> None:
+    """Answer a question from the sources, every sentence with a citation that quotes the original.
+
+    Example: intelforge ask "How does asyncio.wait_for treat cancellation?"
+    """
+    answer = session.use(lambda workspace: workspace.ask(question, source=source))
+    output = AskOutput(found=answer.found, text=answer.text, answer=answer)
+    session.show(output, lambda: render_answer(answer, Path.cwd()))
+
+
+def show(
+    session: Session,
+    document: Annotated[str, typer.Argument(help="A document's id, path or URL.", show_default=False)],
+    span: Annotated[
+        str | None, typer.Option(metavar="START:END", help="Only these characters, counted from 0; END is not in.")
+    ] = None,
+) -> None:
+    """Show the text of a document as it is stored, or a span of it, to check a citation.
+
+    Example: intelforge show docs/guide.md --span 120:260
+    """
+    bounds = parse_span(span) if span is not None else None
+    shown = session.use(lambda workspace: workspace.show(document, span=bounds))
+    session.show(ShowOutput(text=shown_text(shown), shown=shown), lambda: render_shown(shown, Path.cwd()))
+
+
+def parse_span(span: str) -> tuple[int, int]:
+    """`120:260` gives (120, 260). Raises InvalidInputError."""
+    start, colon, end = span.partition(":")
+    if not (colon and start.isdecimal() and end.isdecimal() and int(start) <= int(end)):
+        raise InvalidInputError(f"{span!r} is not a span", hint="write START:END in characters, for example 120:260")
+    return int(start), int(end)

@@ -1,0 +1,44 @@
+"""How a command that failed ends: one line, or one JSON document, and an exit code."""
+
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+
+from typer import TyperException
+
+from intelforge.core.errors import ErrorCode, IntelForgeError, InvalidInputError
+from intelforge.interfaces.cli.sanitize import one_line
+from intelforge.interfaces.cli.schema import ErrorDetail, ErrorOutput, plain
+
+
+def report_error(error: BaseException, arguments: Sequence[str]) -> int:
+    """Prints the error as the arguments ask for and gives the exit code."""
+    asked = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--debug" in asked:
+        traceback.print_exception(error, file=sys.stderr)
+    known = as_known(error)
+    if "--json" in asked:
+        _print_json(known)
+    else:
+        hint = f". {one_line(known.hint)}" if known.hint else ""
+        sys.stderr.write(f"error: {one_line(known.message)}{hint}\n")
+    return known.exit_code
+
+
+def as_known(error: BaseException) -> IntelForgeError:
+    """Any error as one of ours: a mistake in the command line, or something unexpected."""
+    if isinstance(error, IntelForgeError):
+        return error
+    if isinstance(error, TyperException):
+        context = getattr(error, "ctx", None)
+        hint = f"see: {context.command_path} --help" if context is not None else ""
+        return InvalidInputError(error.format_message().rstrip("."), hint=hint)
+    if isinstance(error, KeyboardInterrupt):
+        return IntelForgeError("interrupted", code=ErrorCode.INTERRUPTED)
+    return IntelForgeError(f"unexpected {type(error).__name__}: {error}", hint="run again with --debug")
+
+
+def _print_json(error: IntelForgeError) -> None:
+    detail = ErrorDetail(code=error.error_code.value, message=error.message, hint=error.hint)
+    sys.stdout.write(json.dumps(plain(ErrorOutput(error=detail))) + "\n")

@@ -1,0 +1,41 @@
+"""Ctrl-C: the first asks for a clean stop, the next one cancels."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+
+class Interrupts:
+    """Counts interrupts while `watching`. Without a `stop` the first one cancels."""
+
+    def __init__(self, *, stop: Callable[[], None] | None = None, say: Callable[[str], None]) -> None:
+        self.stop = stop
+        self._say = say
+        self.stopped = False
+        """whether a clean stop was asked for"""
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Takes SIGINT for the running task of the running loop, and gives it back."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        if task is None:
+            raise RuntimeError("interrupts are watched from within a task")
+
+        def interrupted(_number: int, _frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(self._interrupted, task)
+
+        before = signal.signal(signal.SIGINT, interrupted)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _interrupted(self, task: "asyncio.Task[object]") -> None:
+        if self.stop is None or self.stopped:
+            task.cancel()
+            return
+        self.stopped = True
+        self._say("stopping after the running batch; press Ctrl-C again to stop at once")
+        self.stop()

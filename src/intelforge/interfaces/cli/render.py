@@ -1,0 +1,135 @@
+"""Answers, hits and documents as they are read in a terminal."""
+
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from intelforge.core.reports import Shown
+from intelforge.core.values import Answer, Citation, Hit, Passage, Sentence, Verdict
+from intelforge.interfaces.cli.sanitize import clean, one_line, place
+from intelforge.interfaces.cli.wording import amount, duration
+
+QUOTE_LINES = 6
+"""of a citation or snippet; `--json` and `show` give the whole"""
+_WORD = re.compile(r"\w+")
+_DOUBTS = {Verdict.PARTLY: " (partly supported)", Verdict.UNSUPPORTED: " (unsupported)"}
+
+
+def render_answer(answer: Answer, current: Path) -> RenderableType:
+    """Sentences with numbered citations, then what each citation quotes, then notes and timing."""
+    body = _sentences(answer) if answer.found else _no_evidence(answer, current)
+    parts: list[RenderableType] = [*body, *_citations(answer, current)]
+    parts += [Text(f"Note: {one_line(note)}", style="yellow") for note in answer.notes]
+    return Group(*parts, Text(_timing(answer), style="dim"))
+
+
+def render_hits(query: str, hits: Sequence[Hit], current: Path) -> RenderableType:
+    """Each hit with its rank, place, heading and a snippet with the words of the query marked."""
+    if not hits:
+        return Text("Nothing found.")
+    return Group(*(part for rank, hit in enumerate(hits, 1) for part in _hit(rank, hit, query, current)))
+
+
+def render_shown(shown: Shown, current: Path) -> RenderableType:
+    """A document or its span, below where it is from."""
+    document = shown.document
+    head = Text()
+    if document.title:
+        head.append(one_line(document.title), style="bold").append("\n")
+    for location in shown.locations:
+        head.append(place(location, current), style="cyan").append("\n")
+    if not shown.locations:
+        head.append("superseded or removed; kept for its citations\n", style="yellow")
+    about = [document.id, document.media_type, document.language, amount(len(document.text), "characters")]
+    if len(shown.versions) > 1:
+        about.append(amount(len(shown.versions), "versions"))
+    if shown.span:
+        about.append(f"span {shown.span[0]}:{shown.span[1]}")
+    head.append(one_line(" · ".join(part for part in about if part)), style="dim").append("\n")
+    return Group(head, Text(clean(shown_text(shown))))
+
+
+def shown_text(shown: Shown) -> str:
+    """The characters asked for."""
+    return shown.document.text[slice(*shown.span)] if shown.span else shown.document.text
+
+
+def _sentences(answer: Answer) -> Iterator[RenderableType]:
+    text = Text()
+    for sentence in answer.sentences:
+        text.append(" " if text else "").append(one_line(sentence.text))
+        text.append(_marks(sentence), style="bold cyan")
+        text.append(_DOUBTS.get(sentence.verdict, ""), style="yellow")
+    yield text
+    yield Text()
+
+
+def _marks(sentence: Sentence) -> str:
+    numbers = dict.fromkeys(citation.number for citation in sentence.citations)
+    return "".join(f" [{number}]" for number in numbers)
+
+
+def _no_evidence(answer: Answer, current: Path) -> Iterator[RenderableType]:
+    yield Text("No evidence found.", style="bold")
+    if answer.passages:
+        yield Text("The nearest passages:")
+    yield Text()
+    for passage in answer.passages[:3]:
+        yield from _quoted(passage, passage.text, current)
+
+
+def _citations(answer: Answer, current: Path) -> Iterator[RenderableType]:
+    cited = {(cited.number, cited.start, cited.end): cited for part in answer.sentences for cited in part.citations}
+    for _, citation in sorted(cited.items()):
+        yield from _quoted(citation, citation.quote, current)
+
+
+def _quoted(at: Citation | Passage, quote: str, current: Path) -> Iterator[RenderableType]:
+    where = f"{place(at.location, current)}:{at.first_line}-{at.last_line}"
+    yield Text.assemble((f"[{at.number}] ", "bold cyan"), (where, "cyan"), overflow="fold")
+    yield Padding(Text(excerpt(quote), style="dim"), (0, 0, 1, 4))
+
+
+def _timing(answer: Answer) -> str:
+    parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in answer.seconds.items())
+    cost = f"${answer.cost_usd:.4f}" if answer.cost_usd else ""
+    total = duration(sum(answer.seconds.values())) + (f" ({parts})" if parts else "")
+    return " · ".join(part for part in (total, one_line(answer.model), cost) if part)
+
+
+def _hit(rank: int, hit: Hit, query: str, current: Path) -> Iterator[RenderableType]:
+    where = f"{place(hit.location, current)}:{hit.first_line}-{hit.last_line}"
+    line = Text.assemble((f"{rank:>2}. ", "bold"), (where, "cyan"), (f"  {hit.score:.3f}", "dim"), overflow="fold")
+    yield line
+    if hit.chunk.heading:
+        yield Padding(Text(one_line(hit.chunk.heading), style="bold"), (0, 0, 0, 4))
+    snippet = Text(excerpt(around(hit.chunk.text, query)))
+    for term in set(_WORD.findall(query.casefold())):
+        snippet.highlight_regex(rf"(?i)\b{re.escape(term)}\b", "bold yellow")
+    yield Padding(snippet, (0, 0, 0, 4))
+    if hit.duplicates:
+        also = ", ".join(place(location, current) for location in hit.duplicates[:3])
+        more = f" and {len(hit.duplicates) - 3} more" if len(hit.duplicates) > 3 else ""
+        yield Padding(Text(f"also in {also}{more}", style="dim"), (0, 0, 0, 4))
+    yield Text()
+
+
+def around(text: str, query: str) -> str:
+    """The lines of `text` from just before the one that holds most words of the query."""
+    terms = set(_WORD.findall(query.casefold()))
+    lines = text.splitlines()
+    found = [len(terms & set(_WORD.findall(line.casefold()))) for line in lines]
+    best = found.index(max(found)) if found else 0
+    return "\n".join(lines[max(0, min(best - 1, len(lines) - QUOTE_LINES)) :])
+
+
+def excerpt(text: str) -> str:
+    """At most QUOTE_LINES lines, cleaned and without their common indentation."""
+    lines = textwrap.dedent(clean(text.replace("\r\n", "\n")).expandtabs(4)).strip("\n").splitlines()
+    kept = [line.rstrip() if len(line) <= 400 else f"{line[:399]}…" for line in lines[:QUOTE_LINES]]
+    return "\n".join([*kept, "…"] if len(lines) > QUOTE_LINES else kept)

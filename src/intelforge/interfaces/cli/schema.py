@@ -1,0 +1,164 @@
+"""What every command prints with `--json`: one document of the type named here.
+
+The types inside are those of the workspace itself, so the command line, the API and the web say the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
+from enum import Enum
+
+from intelforge.core.reports import Check, ModelInfo, SettingValue, Shown, SourceStatus, Status, SyncReport
+from intelforge.core.values import Answer, Hit, Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorDetail:
+    """One error: what happened and how to mend it."""
+
+    code: str
+    """one word; it alone decides the exit code"""
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorOutput:
+    """Printed instead of a command's own output when it fails."""
+
+    error: ErrorDetail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitOutput:
+    """The new workspace."""
+
+    path: str
+    """absolute"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddOutput:
+    """The sources that now exist for the locations given, in their order."""
+
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcesOutput:
+    """Every source with its items by state."""
+
+    sources: tuple[SourceStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveOutput:
+    """The source that was removed, or would be."""
+
+    source: SourceStatus
+    removed: bool
+    """false for a dry run"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOutput:
+    """Hits, best first."""
+
+    query: str
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskOutput:
+    """An answer. Without evidence `found` is false and `answer.passages` holds the nearest passages."""
+
+    found: bool
+    text: str
+    """the sentences in one string"""
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowOutput:
+    """A document or a span of it."""
+
+    text: str
+    """the characters asked for: the span, or the whole text"""
+    shown: Shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsOutput:
+    """Settings with their origins; secrets are shown as references only."""
+
+    settings: tuple[SettingValue, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelsOutput:
+    """Embedding models that can run here."""
+
+    models: tuple[ModelInfo, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorOutput:
+    """Every check; `ok` is false when a required one failed."""
+
+    ok: bool
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOutput:
+    """What the demonstration did and how long each part took, in seconds from the start of ingestion."""
+
+    path: str
+    """of the workspace it leaves behind"""
+    questions: tuple[AskOutput, ...]
+    searchable_seconds: float
+    first_answer_seconds: float
+    total_seconds: float
+    documents: int
+    chunks: int
+    embedded: int
+    citations: int
+    citations_resolved: int
+    """citations whose quote was found again, to the character, in the stored document"""
+    complete: bool
+    """false when the time budget ended before every chunk was embedded"""
+    notes: tuple[str, ...] = ()
+
+
+OUTPUTS: Mapping[str, type] = {
+    "init": InitOutput,
+    "add": AddOutput,
+    "sources": SourcesOutput,
+    "sources list": SourcesOutput,
+    "sources remove": RemoveOutput,
+    "sync": SyncReport,
+    "status": Status,
+    "search": SearchOutput,
+    "ask": AskOutput,
+    "show": ShowOutput,
+    "config show": SettingsOutput,
+    "config set": SettingsOutput,
+    "models list": ModelsOutput,
+    "models pull": ModelsOutput,
+    "doctor": DoctorOutput,
+    "demo": DemoOutput,
+}
+"""The output type of every command, by its words."""
+
+
+def plain(value: object) -> object:
+    """A value of the workspace as JSON has it: objects, arrays, strings, numbers, booleans and null."""
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value.value if isinstance(value, Enum) else value

@@ -1,0 +1,103 @@
+"""Commands that prepare a workspace: `init`, `config`, `models`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from intelforge.core.errors import NotFoundError
+from intelforge.core.reports import ModelInfo
+from intelforge.interfaces.cli.progress import progress_bars
+from intelforge.interfaces.cli.sanitize import one_line
+from intelforge.interfaces.cli.schema import InitOutput, ModelsOutput, SettingsOutput
+from intelforge.interfaces.cli.session import Session, command
+from intelforge.interfaces.cli.tables import render_models, render_settings
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+
+
+def register_init(app: typer.Typer) -> None:
+    command(app)(init)
+
+
+def register(app: typer.Typer) -> None:
+    config = typer.Typer(help="Show and change settings.\n\nExample: intelforge config show", no_args_is_help=True)
+    command(config, "show")(show_settings)
+    command(config, "set")(set_setting)
+    app.add_typer(config, name="config")
+    models = typer.Typer(
+        help="Fetch and list embedding models.\n\nExample: intelforge models list", no_args_is_help=True
+    )
+    command(models, "pull")(pull)
+    command(models, "list")(list_models)
+    app.add_typer(models, name="models")
+
+
+def init(
+    session: Session,
+    path: Annotated[Path, typer.Argument(metavar="[PATH]", help="The folder that becomes a workspace.")] = Path(),
+) -> None:
+    """Make a folder a workspace: write its settings file, intelforge.toml, and prepare its database.
+
+    Example: intelforge init ~/knowledge
+    """
+    folder = session.load().init(session.folder or path)
+    session.show(
+        InitOutput(path=str(folder)),
+        lambda: Text(f"Workspace ready: {one_line(str(folder))}\nNext: intelforge add PATH_OR_URL"),
+    )
+
+
+def show_settings(session: Session) -> None:
+    """Show every setting, its value and where the value comes from. Secrets are never shown.
+
+    Example: intelforge config show
+    """
+    settings = session.open().settings()
+    session.show(SettingsOutput(settings=tuple(settings)), lambda: render_settings(settings, Path.cwd()))
+
+
+def set_setting(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="The setting; config show lists all.", show_default=False)],
+    value: Annotated[str, typer.Argument(help="Its new value; lists are separated by commas.", show_default=False)],
+) -> None:
+    """Set one value in the workspace's intelforge.toml, keeping the comments in it.
+
+    Example: intelforge config set embedder none:
+    """
+    backend = session.load()
+    folder = backend.find_workspace(session.folder or Path.cwd())
+    backend.write_setting(folder, name, value)
+    settings = [setting for setting in backend.open(folder).settings() if setting.name == name]
+    session.show(SettingsOutput(settings=tuple(settings)), lambda: render_settings(settings, Path.cwd()))
+
+
+def list_models(session: Session) -> None:
+    """List the embedding models that run on this machine, and whether their weights are here.
+
+    Example: intelforge models list
+    """
+    models = session.load().list_models()
+    session.show(ModelsOutput(models=tuple(models)), lambda: render_models(models))
+
+
+def pull(
+    session: Session, name: Annotated[str, typer.Argument(help="The model; models list names them.")] = DEFAULT_MODEL
+) -> None:
+    """Fetch a model's weights and check them against their known SHA-256. Nothing is fetched that is here already.
+
+    Example: intelforge models pull all-MiniLM-L6-v2
+    """
+    backend = session.load()
+    known = [model.name for model in backend.list_models()]
+    if name not in known:
+        raise NotFoundError(f"there is no model {name!r}", hint=f"known: {', '.join(known)}")
+
+    async def pulled() -> ModelInfo:
+        with progress_bars(session.errors, shown=not session.json) as report:
+            return await backend.pull_model(name, report=report)
+
+    model = session.run(pulled, then=f"models pull {name}")
+    session.show(ModelsOutput(models=(model,)), lambda: render_models([model]))

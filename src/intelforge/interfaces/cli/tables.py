@@ -1,0 +1,142 @@
+"""Sources, states, settings, models and checks as tables."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from intelforge.core.reports import Check, ModelInfo, SettingValue, SourceStatus, Status, SyncReport
+from intelforge.core.values import Failure, ItemState, Source
+from intelforge.interfaces.cli.sanitize import one_line, place
+from intelforge.interfaces.cli.wording import amount, counts, duration
+
+SHOWN_FAILURES = 20
+_STATES = tuple(ItemState)
+
+
+def render_added(sources: Sequence[Source], current: Path) -> RenderableType:
+    table = _table("Source", "Kind", "Location")
+    for source in sources:
+        table.add_row(source.id, source.kind.value, Text(place(source.uri, current), overflow="fold"))
+    return table
+
+
+def render_sources(sources: Sequence[SourceStatus], current: Path) -> RenderableType:
+    """A row for each source: its items by state and its last complete sync."""
+    if not sources:
+        return Text("No sources yet. Add one: intelforge add PATH_OR_URL")
+    table = _table("Source", "Kind", "Location")
+    states = [state for state in _STATES if any(status.items.get(state) for status in sources)]
+    for state in states:
+        table.add_column(state.value.capitalize(), justify="right", no_wrap=True)
+    table.add_column("Last sync", no_wrap=True)
+    for status in sources:
+        numbers = [f"{status.items.get(state, 0):,}" for state in states]
+        location = Text(place(status.source.uri, current), overflow="fold")
+        table.add_row(status.source.id, status.source.kind.value, location, *numbers, _moment(status.last_sync))
+    failed = [
+        Text(f"{one_line(status.source.uri)}: {one_line(status.error)}", style="red")
+        for status in sources
+        if status.error
+    ]
+    return Group(table, *failed)
+
+
+def render_sync(report: SyncReport) -> RenderableType:
+    """One line for what was done, one for each source that failed as a whole."""
+    changes = {
+        name: getattr(report, name)
+        for name in ("added", "changed", "renamed", "removed", "unchanged", "skipped", "failed")
+    }
+    done = f"{counts(changes)}; searchable in {duration(report.searchable_seconds)}"
+    embedded = f", {amount(report.chunks_embedded, 'chunks')} embedded" if report.chunks_embedded else ""
+    lines = [Text(f"{done}{embedded}, {duration(report.seconds)} in all.")]
+    lines += [Text(f"failed: {one_line(error)}", style="red") for error in report.errors]
+    if report.failed:
+        lines.append(Text("Reasons: intelforge status. Try again: intelforge sync --retry-failed", style="dim"))
+    return Group(*lines)
+
+
+def render_status(status: Status, current: Path) -> RenderableType:
+    """Sources, documents by state, what is embedded, and what failed with the reason."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    facts.add_row("Workspace", Text(one_line(status.path)))
+    facts.add_row("Items", counts(status.items))
+    facts.add_row("Documents", f"{status.documents:,} in {amount(status.chunks, 'chunks')}")
+    facts.add_row("Embedded", Text(_embedded(status)))
+    for line in status.running:
+        facts.add_row("Running", Text(one_line(line)))
+    notes = [Text(f"Note: {one_line(note)}", style="yellow") for note in status.notes]
+    return Group(facts, Text(), render_sources(status.sources, current), *notes, *_failures(status.failures))
+
+
+def _embedded(status: Status) -> str:
+    if status.embedder.startswith("none:"):
+        return "no embedder; search is by words alone"
+    share = f" ({status.embedded / status.chunks:.0%})" if status.chunks else ""
+    line = f"{status.embedded:,} of {amount(status.chunks, 'chunks')}{share} by {one_line(status.embedder)}"
+    if status.embedded >= status.chunks:
+        return line
+    left = f"; {duration(status.embedding_eta)} left" if status.embedding_eta else ""
+    return f"{line}{left}"
+
+
+def _failures(failures: Sequence[Failure]) -> list[RenderableType]:
+    if not failures:
+        return []
+    table = _table("Item", "State", "Reason")
+    for failure in failures[:SHOWN_FAILURES]:
+        style = "red" if failure.state is ItemState.FAILED else "dim"
+        uri = Text(one_line(failure.uri), overflow="fold")
+        table.add_row(uri, Text(failure.state.value, style=style), Text(one_line(failure.reason), overflow="fold"))
+    more = len(failures) - SHOWN_FAILURES
+    return [Text(), table, *([Text(f"and {more:,} more: --json", style="dim")] if more > 0 else [])]
+
+
+def render_settings(settings: Sequence[SettingValue], current: Path) -> RenderableType:
+    table = _table("Setting", "Value", "From")
+    for setting in settings:
+        style = "dim" if setting.origin == "default" else "bold"
+        value = Text(one_line(setting.value), style=style, overflow="fold")
+        table.add_row(setting.name, value, Text(place(setting.origin, current), style="dim", overflow="fold"))
+    return table
+
+
+def render_models(models: Sequence[ModelInfo]) -> RenderableType:
+    table = _table("Model", "Here", "Size", "Dimensions", "Tokens", "Licence", "Path")
+    for model in models:
+        here = Text("yes", style="green") if model.present else Text("no", style="yellow")
+        size = amount(model.size_bytes, "bytes") if model.size_bytes else ""
+        numbers = (f"{model.dimensions:,}", f"{model.max_tokens:,}")
+        path = Text(one_line(model.path), style="dim", overflow="fold")
+        table.add_row(one_line(model.name), here, size, *numbers, one_line(model.licence), path)
+    return table
+
+
+def render_checks(checks: Sequence[Check]) -> RenderableType:
+    """A line for each check; below one that failed, the fix."""
+    lines: list[RenderableType] = []
+    width = max((len(check.name) for check in checks), default=0)
+    for check in checks:
+        mark, style = ("ok  ", "green") if check.ok else ("FAIL", "bold red") if check.required else ("note", "yellow")
+        name = f"{one_line(check.name):<{width}}"
+        lines.append(Text.assemble((mark, style), "  ", (name, "bold"), "  ", one_line(check.detail)))
+        if not check.ok and check.fix:
+            lines.append(Text.assemble(" " * (width + 8), ("fix: ", "bold"), one_line(check.fix)))
+    return Group(*lines)
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), show_edge=False)
+    for header in headers:
+        table.add_column(header, overflow="fold", no_wrap=header in {"Source", "Kind", "State", "Setting"})
+    return table
+
+
+def _moment(at: datetime | None) -> str:
+    return at.astimezone().strftime("%Y-%m-%d %H:%M") if at else "never"
