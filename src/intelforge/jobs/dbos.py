@@ -1,0 +1,152 @@
+"""Jobs on DBOS: durable workflows whose state is kept beside the database of record, on SQLite and PostgreSQL alike.
+
+DBOS allows one running instance in a process; a second workspace that wants to work in the same process waits for the
+first to finish. Steps are coroutines of the workspace's event loop; DBOS's own threads only wait for them.
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
+
+from intelforge.jobs.protocol import Payload, Step
+
+QUEUE: Final = "intelforge"
+POLLING_SECONDS: Final = 0.05
+CLOSE_SECONDS: Final = 600
+UNFINISHED: Final = ["ENQUEUED", "PENDING"]
+# A process runs jobs of its own version only: change it when jobs submitted before could not be finished after.
+APPLICATION_VERSION: Final = "1"
+
+_instance = threading.Lock()
+_active: "list[DbosEngine]" = []
+
+
+class JsonSerializer(Serializer):
+    """Job state as JSON: readable by anyone, executed by none."""
+
+    def serialize(self, data: Any) -> str:
+        return json.dumps(data, default=str)
+
+    def deserialize(self, serialized_data: str) -> Any:
+        return json.loads(serialized_data)
+
+    def name(self) -> str:
+        return "intelforge_json"
+
+
+class DbosEngine:
+    """A JobEngine over DBOS."""
+
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+        self._kinds: Mapping[str, Sequence[Step]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self, kinds: Mapping[str, Sequence[Step]], *, executor: str, concurrency: int) -> None:
+        while not _instance.acquire(blocking=False):  # noqa: ASYNC110 - held by another thread's loop, perhaps
+            await asyncio.sleep(POLLING_SECONDS)
+        self._loop, self._kinds = asyncio.get_running_loop(), kinds
+        _active.append(self)
+        try:
+            await asyncio.to_thread(self._launch, executor, concurrency)
+        except BaseException:
+            await self.close()
+            raise
+
+    def _launch(self, executor: str, concurrency: int) -> None:
+        config: DBOSConfig = {
+            "name": "intelforge",
+            "system_database_url": self._database_url,
+            "executor_id": executor,
+            "application_version": APPLICATION_VERSION,
+            "serializer": JsonSerializer(),
+            "log_level": "ERROR",
+            "console_log_level": "CRITICAL",
+            "enable_otlp": False,
+        }
+        DBOS(config=config)
+        DBOS.launch()
+        DBOS.register_queue(
+            QUEUE, worker_concurrency=concurrency, polling_interval_sec=POLLING_SECONDS, on_conflict="always_update"
+        )
+
+    async def submit(self, kind: str, job_id: str, payload: Payload) -> None:
+        await asyncio.to_thread(self._submit, kind, job_id, payload)
+
+    def _submit(self, kind: str, job_id: str, payload: Payload) -> None:
+        with SetWorkflowID(job_id):
+            DBOS.enqueue_workflow(QUEUE, _job, kind, dict(payload))
+
+    async def unfinished(self, prefix: str) -> list[str]:
+        found = await asyncio.to_thread(
+            DBOS.list_workflows, status=UNFINISHED, workflow_id_prefix=prefix, load_input=False, load_output=False
+        )
+        return sorted(workflow.workflow_id for workflow in found)
+
+    async def failures(self, prefix: str) -> dict[str, str]:
+        found = await asyncio.to_thread(
+            DBOS.list_workflows,
+            status=["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "CANCELLED"],
+            workflow_id_prefix=prefix,
+            load_input=False,
+        )
+        return {workflow.workflow_id: str(workflow.error or workflow.status) for workflow in found}
+
+    async def recover(self, executor: str) -> None:
+        await asyncio.to_thread(self._recover, executor)
+
+    def _recover(self, executor: str) -> None:
+        for workflow in DBOS.list_workflows(
+            status="PENDING", executor_id=executor, load_input=False, load_output=False
+        ):
+            DBOS.resume_workflow(workflow.workflow_id, queue_name=QUEUE)
+
+    async def forget(self, prefix: str) -> None:
+        await asyncio.to_thread(self._forget, prefix)
+
+    def _forget(self, prefix: str) -> None:
+        finished = DBOS.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False)
+        DBOS.delete_workflows([w.workflow_id for w in finished if w.status not in UNFINISHED])
+
+    async def close(self) -> None:
+        if self in _active:
+            await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=CLOSE_SECONDS)
+            _active.remove(self)
+            _instance.release()
+
+    def run_step(self, kind: str, number: int, payload: Payload) -> Payload:
+        """Runs one step on the workspace's event loop and waits for it; called from DBOS's threads."""
+        if self._loop is None:
+            raise RuntimeError("the engine has not been started")
+        coroutine = self._kinds[kind][number](payload)
+        return asyncio.run_coroutine_threadsafe(_awaited(coroutine), self._loop).result()
+
+    def length(self, kind: str) -> int:
+        return len(self._kinds[kind])
+
+
+async def _awaited(step: Any) -> Payload:
+    result: Payload = await step
+    return result
+
+
+@DBOS.step(name="intelforge.step")
+def _step(kind: str, number: int, payload: Payload) -> Payload:
+    return dict(_active[0].run_step(kind, number, payload))
+
+
+@DBOS.workflow(name="intelforge.job")
+def _job(kind: str, payload: Payload) -> Payload:
+    for number in range(_active[0].length(kind)):
+        payload = _step(kind, number, payload)
+    return payload
+
+
+def open_engine(url: str, *, database_url: str) -> DbosEngine:
+    """`dbos:` keeps the jobs beside the database of record; `dbos:URL` in another database."""
+    _, _, own = url.partition(":")
+    return DbosEngine(own or database_url)
