@@ -54,7 +54,7 @@ class Documents:
 
     async def get(self, document_id: str) -> Document | None:
         """A document with its chunks, by its whole id."""
-        found = await self._load([document_id])
+        found = await self.load([document_id])
         return found[0] if found else None
 
     async def matching(self, prefix: str, *, limit: int = 2) -> list[str]:
@@ -156,7 +156,17 @@ class Documents:
     async def unindexed(self, *, limit: int) -> list[Document]:
         """Current documents the index does not hold yet."""
         statement = select(DocumentRow.id).where(not_(DocumentRow.indexed), CURRENT).limit(limit)
-        return await self._load(await self._ids(statement))
+        return await self.load(await self._ids(statement))
+
+    async def waiting(self, document_ids: Sequence[str]) -> list[Document]:
+        """Those of these documents that are current and not yet in the index."""
+        statement = select(DocumentRow.id).where(DocumentRow.id.in_(document_ids), not_(DocumentRow.indexed), CURRENT)
+        return await self.load(await self._ids(statement))
+
+    async def indexed_among(self, document_ids: Sequence[str]) -> set[str]:
+        """Those of these documents that are in the index."""
+        statement = select(DocumentRow.id).where(DocumentRow.id.in_(document_ids), DocumentRow.indexed)
+        return set(await self._ids(statement))
 
     async def abandoned(self, *, limit: int) -> list[str]:
         """Ids of documents the index still holds although no item has them any more."""
@@ -173,10 +183,6 @@ class Documents:
         )
         async with self._database.read() as connection:
             return [(row[0], row[1]) for row in await connection.execute(statement)]
-
-    async def load(self, document_ids: Sequence[str]) -> list[Document]:
-        """Documents with their chunks; unknown ids are left out."""
-        return await self._load(document_ids)
 
     async def set_indexed(self, document_ids: Collection[str], *, indexed: bool) -> None:
         """Records what the index holds now. A document that left the index has no vectors either."""
@@ -213,7 +219,8 @@ class Documents:
         async with self._database.read() as connection:
             return list((await connection.execute(statement)).scalars())
 
-    async def _load(self, document_ids: Sequence[str]) -> list[Document]:
+    async def load(self, document_ids: Sequence[str]) -> list[Document]:
+        """Documents with their chunks, in the order of the ids; unknown ids are left out."""
         found: dict[str, Document] = {}
         async with self._database.read() as connection:
             for part in slices(document_ids):

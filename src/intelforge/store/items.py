@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from intelforge.core.clock import Clock, utc_now
@@ -38,7 +39,7 @@ class Ingested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """An item that was skipped or failed, with the reason."""
+    """An item that was skipped or failed, with the reason. In state `ready` it keeps the document it has."""
 
     ref: ItemRef
     state: ItemState
@@ -122,10 +123,18 @@ class Items:
         async with self._database.read() as connection:
             return {row[0]: row[1] for row in await connection.execute(statement)}
 
-    async def failures(self, *, skipped: bool = False, limit: int | None = None) -> list[Failure]:
-        """Items that failed (and those skipped, when asked for), newest first."""
-        states = [ItemState.FAILED, ItemState.SKIPPED] if skipped else [ItemState.FAILED]
-        statement = select(ItemRow).where(ItemRow.state.in_(states)).order_by(ItemRow.updated_at.desc(), ItemRow.uri)
+    async def failures(
+        self, *, skipped: bool = False, since: datetime | None = None, limit: int | None = None
+    ) -> list[Failure]:
+        """Items that failed (and those skipped, when asked for), newest first.
+
+        One in state `ready` could not be read again lately and keeps the document it has.
+        """
+        failed = or_(ItemRow.state == ItemState.FAILED, and_(ItemRow.state == ItemState.READY, ItemRow.code != ""))
+        wanted = or_(failed, ItemRow.state == ItemState.SKIPPED) if skipped else failed
+        statement = select(ItemRow).where(wanted).order_by(ItemRow.updated_at.desc(), ItemRow.uri)
+        if since is not None:
+            statement = statement.where(ItemRow.updated_at >= since)
         async with self._database.read() as connection:
             rows = await connection.execute(statement.limit(limit))
             return [
@@ -207,8 +216,14 @@ class Items:
                 "document_id": None,
             }
             for entry in rejected
+            if entry.state is not ItemState.READY
         ]
         await self._upsert(connection, rows)
+        for entry in rejected:
+            if entry.state is ItemState.READY:
+                item = (ItemRow.source_id == source_id, ItemRow.uri == entry.ref.uri)
+                values = {"code": entry.code, "reason": entry.reason, "updated_at": self._clock()}
+                await connection.execute(update(ItemRow).where(*item).values(**values))
 
     async def _upsert(self, connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
         if not rows:

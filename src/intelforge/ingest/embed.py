@@ -1,0 +1,98 @@
+"""Embeds what is searchable by words only, in the background, and can stop and go on at any chunk."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from intelforge.core.reports import Progress, Stage
+from intelforge.core.values import Chunk
+from intelforge.index.protocol import Embedder, VectorStore
+from intelforge.ingest.index import LEASE as INDEX_LEASE
+from intelforge.jobs.leases import LeaseHolder
+from intelforge.store.documents import Documents
+from intelforge.store.facts import Facts
+
+LEASE = "embedding"
+RATE_FACT = "embedding_rate"
+WINDOW = 128
+"""chunks embedded between two commits"""
+MAINTAIN_EVERY = 100
+"""windows; many small appends make searches slow"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Some chunks to embed, and how far each document has come when they are."""
+
+    chunks: Sequence[Chunk]
+    progress: dict[str, int]
+
+
+class Embedding:
+    """Embeds every current chunk that has no vector of this embedder, one process at a time."""
+
+    def __init__(
+        self, documents: Documents, facts: Facts, store: VectorStore, embedder: Embedder, leases: LeaseHolder
+    ) -> None:
+        self._documents = documents
+        self._facts = facts
+        self._store = store
+        self._embedder = embedder
+        self._leases = leases
+
+    async def run(self, *, report: Callable[[Progress], None], stopped: Callable[[], bool]) -> int:
+        """Embeds until nothing is left or `stopped`; returns the number of chunks embedded here."""
+        async with self._leases.hold(LEASE, detail="embedding"):
+            counts = await self._documents.counts(self._embedder.name)
+            missing, done, windows, began = counts.chunks - counts.embedded, 0, 0, time.monotonic()
+            while not stopped() and (window := await self._next()):
+                await self._embed(window)
+                done += len(window.chunks)
+                windows += 1
+                rate = done / (time.monotonic() - began)
+                left = max(0, missing - done)
+                report(
+                    Progress(
+                        stage=Stage.EMBEDDING,
+                        done=counts.chunks - left,
+                        total=counts.chunks,
+                        unit="chunks",
+                        rate=rate,
+                        eta=left / rate,
+                    )
+                )
+                await self._facts.set(RATE_FACT, f"{rate:.2f}")
+                if windows % MAINTAIN_EVERY == 0:
+                    await self._maintain()
+            if windows:
+                await self._maintain()
+            return done
+
+    async def _next(self) -> Window | None:
+        waiting = await self._documents.unembedded(self._embedder.name, limit=WINDOW)
+        chunks: list[Chunk] = []
+        progress: dict[str, int] = {}
+        for document_id, embedded in waiting:
+            for document in await self._documents.load([document_id]):
+                taken = document.chunks[embedded : embedded + WINDOW - len(chunks)]
+                chunks.extend(taken)
+                progress[document_id] = embedded + len(taken)
+            if len(chunks) >= WINDOW:
+                break
+        return Window(chunks=chunks, progress=progress) if chunks else None
+
+    async def _embed(self, window: Window) -> None:
+        vectors = await self._embedder.embed([chunk.embedding_text for chunk in window.chunks])
+        async with self._leases.hold(INDEX_LEASE, detail="adding vectors"):
+            indexed = await self._documents.indexed_among(list(window.progress))
+            kept = [row for row, chunk in enumerate(window.chunks) if chunk.document_id in indexed]
+            if kept:
+                await self._store.add_vectors([window.chunks[row].id for row in kept], vectors[kept])
+            progress = {
+                document_id: number for document_id, number in window.progress.items() if document_id in indexed
+            }
+            await self._documents.set_embedded(progress, embedder=self._embedder.name)
+
+    async def _maintain(self) -> None:
+        async with self._leases.hold(INDEX_LEASE, detail="folding the index"):
+            await self._store.maintain()

@@ -1,0 +1,93 @@
+"""Keeps the index in step with the database: what is current is in it, what is not is out.
+
+The order of writes makes every interruption harmless: the index is written first, the database's note of it second, so
+that after a crash the same work is found again, and it is idempotent.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from intelforge.core.values import Document
+from intelforge.index.protocol import VectorStore
+from intelforge.jobs.leases import LeaseHolder
+from intelforge.store.documents import Documents
+
+LEASE = "index"
+BATCH = 128
+"""documents read at once"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repairs:
+    """What `Indexer.repair` found the index to hold too little or too much of, in documents."""
+
+    missing: int = 0
+    superfluous: int = 0
+    vectors: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.missing + self.superfluous + self.vectors
+
+
+class Indexer:
+    """The one writer of the vector store, one process at a time."""
+
+    def __init__(self, documents: Documents, store: VectorStore, leases: LeaseHolder) -> None:
+        self._documents = documents
+        self._store = store
+        self._leases = leases
+
+    async def index(self, document_ids: Sequence[str]) -> None:
+        """Makes these documents findable, those that are current and not yet in the index."""
+        async with self._leases.hold(LEASE, detail="indexing"):
+            for start in range(0, len(document_ids), BATCH):
+                await self._add(await self._documents.waiting(document_ids[start : start + BATCH]))
+
+    async def follow(self) -> int:
+        """Indexes whatever is current and missing, drops whatever is not current; returns how many documents."""
+        moved = 0
+        async with self._leases.hold(LEASE, detail="indexing"):
+            while documents := await self._documents.unindexed(limit=BATCH):
+                await self._add(documents)
+                moved += len(documents)
+            while abandoned := await self._documents.abandoned(limit=BATCH):
+                await self._store.delete(abandoned)
+                await self._documents.set_indexed(abandoned, indexed=False)
+                moved += len(abandoned)
+        await self._documents.purge()
+        return moved
+
+    async def repair(self) -> Repairs:
+        """Holds the index against the database and mends what differs; `follow` then fills what is missing."""
+        async with self._leases.hold(LEASE, detail="verifying the index"):
+            held = await self._store.inventory()
+            wanted = await self._documents.standings()
+            superfluous = [document_id for document_id in held if document_id not in wanted]
+            missing = [
+                document_id
+                for document_id, standing in wanted.items()
+                if standing.chunks != (held[document_id].chunks if document_id in held else 0)
+            ]
+            bare = {
+                document_id: 0
+                for document_id, standing in wanted.items()
+                if document_id in held and held[document_id].vectors < standing.vectors
+            }
+            if superfluous or missing:
+                await self._store.delete([*superfluous, *missing])
+            await self._documents.set_indexed(missing, indexed=False)
+            await self._documents.set_embedded(bare, embedder="")
+        return Repairs(missing=len(missing), superfluous=len(superfluous), vectors=len(bare))
+
+    async def maintain(self) -> None:
+        """Folds recent writes into the search structures."""
+        async with self._leases.hold(LEASE, detail="folding the index"):
+            await self._store.maintain()
+
+    async def _add(self, documents: Sequence[Document]) -> None:
+        chunks = [chunk for document in documents for chunk in document.chunks]
+        if chunks:
+            await self._store.add(chunks)
+        if documents:
+            await self._documents.set_indexed([document.id for document in documents], indexed=True)
