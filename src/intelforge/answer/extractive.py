@@ -11,11 +11,11 @@ from typing import Final
 
 import numpy as np
 
-from intelforge.answer.passages import LineIndex
 from intelforge.answer.protocol import Embed
 from intelforge.answer.sentences import TextSentence, sentences_of
 from intelforge.answer.terms import question_terms, similarity, terms_of
-from intelforge.core.values import Citation, Passage, Sentence
+from intelforge.answer.verify import cite
+from intelforge.core.values import Passage, Sentence
 
 MAX_SENTENCES: Final = 5
 MAX_EMBEDDED: Final = 48
@@ -171,17 +171,5 @@ def _reading_order(chosen: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _quoted(each: Candidate, texts: Mapping[str, str]) -> Sentence:
-    text = texts[each.passage.document_id]
-    start, end = each.sentence.start, each.sentence.end
-    first, last = LineIndex(text).lines(start, end)
-    citation = Citation(
-        number=each.passage.number,
-        document_id=each.passage.document_id,
-        start=start,
-        end=end,
-        quote=text[start:end],
-        location=each.passage.location,
-        first_line=first,
-        last_line=last,
-    )
+    citation = cite(each.passage, each.sentence.start, each.sentence.end, texts)
     return Sentence(text=each.sentence.text, citations=(citation,))

@@ -1,0 +1,1 @@
+"""Language models: one gateway by URL, and a ledger that every call goes through."""
