@@ -1,0 +1,135 @@
+"""A BERT sentence encoder as an ONNX graph, written straight from its weights, in float32 or int8.
+
+The graph takes token ids and a mask, both int32 of shape (texts, tokens), and gives unit vectors of shape
+(texts, dimensions): encoder, mean over the tokens of the mask, L2 norm. It uses onnxruntime's fused operators.
+
+int8: weights are quantised per output column, activations per tensor while running. Weights use 7 bits, because CPUs
+without VNNI add two products in 16 bits and would overflow with 8; the cosine to float32 is 0.993 against 0.995.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+Tensor = NDArray[np.float32]
+
+FUSED = "com.microsoft"
+EPSILON = 1e-12
+HEAD_SIZE = 32
+INT7_MAX = 63
+
+
+class Precision(StrEnum):
+    """Of the weights in the matrix products; everything else is float32."""
+
+    FLOAT32 = "float32"
+    INT8 = "int8"
+
+
+def build(weights: Mapping[str, Tensor], precision: Precision) -> bytes:
+    """The serialised ONNX model of a BERT encoder whose tensors are named as Hugging Face names them."""
+    graph = _Graph(weights, precision)
+    hidden = graph.embeddings()
+    layers = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))
+    for layer in range(layers):
+        hidden = graph.layer(f"encoder.layer.{layer}", hidden)
+    graph.pool(hidden)
+    return graph.serialised()
+
+
+class _Graph:
+    def __init__(self, weights: Mapping[str, Tensor], precision: Precision) -> None:
+        self.weights = weights
+        self.precision = precision
+        self.nodes: list[onnx.NodeProto] = []
+        self.tensors: list[onnx.TensorProto] = []
+        self.size = weights["embeddings.LayerNorm.weight"].shape[0]
+
+    def constant(self, name: str, array: NDArray[np.generic]) -> str:
+        self.tensors.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def node(self, kind: str, inputs: list[str], *outputs: str, domain: str = "", **attributes: object) -> str:
+        self.nodes.append(
+            helper.make_node(kind, inputs, list(outputs), name=outputs[0], domain=domain, **attributes)  # type: ignore[arg-type]
+        )
+        return outputs[0]
+
+    def norm_weights(self, prefix: str) -> list[str]:
+        return [self.constant(f"{prefix}.{part}", self.weights[f"{prefix}.{part}"]) for part in ("weight", "bias")]
+
+    def embeddings(self) -> str:
+        positions = self.weights["embeddings.position_embeddings.weight"]
+        first_type = self.weights["embeddings.token_type_embeddings.weight"][0]
+        gamma, beta = self.norm_weights("embeddings.LayerNorm")
+        words = self.constant("words", self.weights["embeddings.word_embeddings.weight"])
+        places = self.constant("positions", positions + first_type)
+        inputs = ["ids", "", words, places, "", gamma, beta, "mask"]
+        return self.node("EmbedLayerNormalization", inputs, "embedded", "mask_index", domain=FUSED, epsilon=EPSILON)
+
+    def layer(self, prefix: str, hidden: str) -> str:
+        attended = self.attention(f"{prefix}.attention", hidden)
+        hidden = self.add_and_norm(f"{prefix}.attention.output", attended, hidden)
+        wide = self.dense([f"{prefix}.intermediate.dense"], hidden)
+        active = self.node("Gelu", [wide], f"{prefix}.gelu", domain=FUSED)
+        return self.add_and_norm(f"{prefix}.output", active, hidden)
+
+    def attention(self, prefix: str, hidden: str) -> str:
+        names = [f"{prefix}.self.{part}" for part in ("query", "key", "value")]
+        joined = self.dense(names, hidden)
+        parts = [f"{name}.projected" for name in names]
+        self.node("Split", [joined], *parts, axis=2, num_outputs=3)
+        return self.node(
+            "MultiHeadAttention",
+            [*parts, "", "mask"],
+            f"{prefix}.attended",
+            domain=FUSED,
+            num_heads=self.size // HEAD_SIZE,
+        )
+
+    def add_and_norm(self, prefix: str, hidden: str, skipped: str) -> str:
+        dense = self.dense([f"{prefix}.dense"], hidden)
+        inputs = [dense, skipped, *self.norm_weights(f"{prefix}.LayerNorm")]
+        return self.node("SkipLayerNormalization", inputs, f"{prefix}.normed", domain=FUSED, epsilon=EPSILON)
+
+    def dense(self, names: list[str], hidden: str) -> str:
+        """One product for several linear layers of the same input, joined along the output."""
+        name = names[0]
+        matrix = np.concatenate([self.weights[f"{each}.weight"].T for each in names], axis=1)
+        bias = self.constant(f"{name}.bias", np.concatenate([self.weights[f"{each}.bias"] for each in names]))
+        if self.precision is Precision.FLOAT32:
+            product = self.node("MatMul", [hidden, self.constant(f"{name}.matrix", matrix)], f"{name}.product")
+            return self.node("Add", [product, bias], f"{name}.out")
+        scale = np.abs(matrix).max(axis=0) / INT7_MAX
+        scale[scale == 0] = 1
+        rounded = np.clip(np.round(matrix / scale), -INT7_MAX, INT7_MAX).astype(np.int8)
+        inputs = [
+            hidden,
+            self.constant(f"{name}.matrix", rounded),
+            self.constant(f"{name}.scale", scale.astype(np.float32)),
+            self.constant(f"{name}.zero", np.zeros(matrix.shape[1], np.int8)),
+            bias,
+        ]
+        return self.node("DynamicQuantizeMatMul", inputs, f"{name}.out", domain=FUSED)
+
+    def pool(self, hidden: str) -> None:
+        axis = self.constant("axis", np.array([1], np.int64))
+        self.node("Cast", ["mask"], "mask_float", to=TensorProto.FLOAT)
+        self.node("Unsqueeze", ["mask_float", axis], "mask_row")
+        self.node("MatMul", ["mask_row", hidden], "sums")
+        self.node("Squeeze", ["sums", axis], "sum")
+        self.node("LpNormalization", ["sum"], "vectors", axis=1, p=2)
+
+    def serialised(self) -> bytes:
+        inputs = [
+            helper.make_tensor_value_info(name, TensorProto.INT32, ["texts", "tokens"]) for name in ("ids", "mask")
+        ]
+        output = helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["texts", self.size])
+        graph = helper.make_graph(self.nodes, "sentence_encoder", inputs, [output], self.tensors)
+        opsets = [helper.make_opsetid("", 18), helper.make_opsetid(FUSED, 1)]
+        serialised: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
+        return serialised

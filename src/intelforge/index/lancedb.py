@@ -1,0 +1,313 @@
+"""The vector store `lancedb:FOLDER`: two tables on disk, one of terms with a BM25 index, one of vectors.
+
+They are apart so that adding vectors never touches the text index. Rows that are not yet in an index are found all
+the same, by a scan: a write is searchable on return, and `maintain` only makes it fast. Each write is one commit of a
+table version (a new file, renamed into place), so a killed process leaves the version before. Lance does not fsync:
+after a power cut the last versions can be missing, which `inventory` shows.
+"""
+
+import asyncio
+import importlib
+import math
+import os
+import random
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from intelforge.core.errors import BusyError, ErrorCode, IntelForgeError, InvalidInputError, StorageError
+from intelforge.core.values import Chunk
+from intelforge.index.analysis import LONGEST_TERM, STOP_WORDS, quoted_phrases, terms
+from intelforge.index.protocol import Held, Scored, Vectors
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from lancedb import AsyncConnection
+    from lancedb.table import AsyncTable
+
+CHUNKS = "chunks"
+VECTORS = "vectors"
+
+LONGEST_QUERY = 1000
+"""terms; a longer query is a document, and its first thousand terms say what it is about"""
+PHRASE_CANDIDATES = 2000
+"""chunks that hold all words of a quoted phrase and are looked through for it, best first"""
+ANN_FROM = 50_000
+"""vectors from which on an approximate index pays; below, a scan of all is exact and as fast"""
+PROBES = 40
+"""partitions of the approximate index that one search reads"""
+KEEP_VERSIONS = timedelta(minutes=10)
+"""how long a reader in another process may go on with the version it opened"""
+ATTEMPTS = 12
+CONFLICT = re.compile(r"conflict|concurrent|too many.*retries", re.IGNORECASE)
+"""what Lance says when another process committed first"""
+
+
+def open_store(url: str, *, root: Path) -> "LanceStore":
+    """The store in the folder named by the URL, relative to `root`. The folder is made by the first write.
+
+    Raises InvalidInputError for a URL without a folder. Nothing is read before `async with`.
+    """
+    folder = url.partition(":")[2].removeprefix("//")
+    if not folder:
+        raise InvalidInputError(f"{url!r} names no folder", hint="write it as lancedb:.intelforge/index")
+    return LanceStore(root / Path(folder).expanduser())
+
+
+class LanceStore:
+    """Chunks and vectors in LanceDB. May be used by several tasks and processes at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._connection: AsyncConnection | None = None
+        self._tables: dict[str, AsyncTable] = {}
+        self._opening = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        os.environ.setdefault("LANCE_LOG", "error")  # Lance writes notices to stderr otherwise
+        lancedb = await asyncio.to_thread(importlib.import_module, "lancedb")
+        with _Translated(self._folder):
+            self._connection = await lancedb.connect_async(self._folder, read_consistency_interval=timedelta(0))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for table in self._tables.values():
+            table.close()  # type: ignore[no-untyped-call]
+        self._tables.clear()
+        if self._connection:
+            self._connection.close()  # type: ignore[no-untyped-call]
+            self._connection = None
+
+    async def add(self, chunks: Sequence[Chunk]) -> None:
+        if not chunks:
+            return
+        rows = await asyncio.to_thread(_chunk_rows, chunks)
+        await self._upsert(CHUNKS, rows)
+
+    async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors) -> None:
+        if len(chunk_ids) != len(vectors):
+            raise InvalidInputError(f"{len(chunk_ids)} chunks were given {len(vectors)} vectors")
+        if len(chunk_ids):
+            await self._upsert(VECTORS, _vector_rows(chunk_ids, vectors))
+
+    async def delete(self, document_ids: Collection[str]) -> None:
+        if not document_ids:
+            return
+        from lancedb.expr import col, lit
+
+        where = col("document_id").isin([lit(document_id) for document_id in sorted(set(document_ids))])
+        for name in (CHUNKS, VECTORS):
+            if table := await self._table(name):
+                await self._write(lambda table=table: table.delete(where))  # type: ignore[misc]
+
+    async def search(self, query: "str | Vectors", *, limit: int) -> list[Scored]:
+        if limit < 1:
+            raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
+        with _Translated(self._folder):
+            if isinstance(query, str):
+                return await self._search_text(query, limit)
+            return await self._search_vector(query, limit)
+
+    async def inventory(self) -> Mapping[str, Held]:
+        chunks, vectors = [await self._count(name) for name in (CHUNKS, VECTORS)]
+        return {key: Held(chunks[key], vectors[key]) for key in chunks.keys() | vectors.keys()}
+
+    async def maintain(self) -> None:
+        for name in (CHUNKS, VECTORS):
+            if table := await self._table(name):
+                await self._write(lambda table=table: table.optimize(cleanup_older_than=KEEP_VERSIONS))  # type: ignore[misc]
+        if table := await self._table(VECTORS):
+            await self._write(lambda: _index_vectors(table))
+
+    async def _search_text(self, query: str, limit: int) -> list[Scored]:
+        table = await self._table(CHUNKS)
+        wanted = terms(query)[:LONGEST_QUERY]
+        if table is None or not wanted:
+            return []
+        found = _ranked(await _match(table, wanted, limit), limit)
+        held: dict[str, Scored] = {}
+        for phrase in quoted_phrases(query):
+            for row in await _match(table, terms(phrase), PHRASE_CANDIDATES, every=True):
+                if f" {' '.join(terms(phrase))} ".lower() in f" {row['terms']} ".lower():
+                    held[row["id"]] = Scored(row["id"], row["document_id"], row["_score"])
+        if not held:
+            return found
+        bonus = max(hit.score for hit in (*found, *held.values()))
+        scores = {hit.chunk_id: hit for hit in (*held.values(), *found)}
+        lifted = [Scored(key, hit.document_id, hit.score + bonus * (key in held)) for key, hit in scores.items()]
+        return sorted(lifted, key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
+
+    async def _search_vector(self, query: Vectors, limit: int) -> list[Scored]:
+        table = await self._table(VECTORS)
+        if table is None:
+            return []
+        search = table.query().nearest_to(query.astype(np.float16)).distance_type("cosine").nprobes(PROBES)
+        rows = await search.select(["id", "document_id", "_distance"]).limit(limit).to_list()
+        return _ranked([{**row, "_score": 1 - row["_distance"]} for row in rows], limit)
+
+    async def _count(self, name: str) -> Counter[str]:
+        with _Translated(self._folder):
+            table = await self._table(name)
+            if table is None:
+                return Counter()
+            rows = await table.query().select(["id", "document_id"]).to_arrow()
+            counted = rows.group_by("document_id").aggregate([("id", "count_distinct")])
+        pairs = zip(counted["document_id"].to_pylist(), counted["id_count_distinct"].to_pylist(), strict=True)
+        return Counter(dict(pairs))
+
+    async def _upsert(self, name: str, rows: "pa.Table") -> None:
+        async def merge() -> None:
+            table = await self._table(name, schema=rows.schema)
+            assert table is not None  # noqa: S101 - created when absent
+            await table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(rows)
+
+        await self._write(merge)
+
+    async def _write(self, operation: Callable[[], Awaitable[object]]) -> None:
+        """Runs one commit, again when another process committed first."""
+        for attempt in range(ATTEMPTS):
+            try:
+                with _Translated(self._folder):
+                    await operation()
+                    return
+            except BusyError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(random.uniform(0, min(1.0, 0.01 * 2**attempt)))  # noqa: S311 - jitter
+
+    async def _table(self, name: str, *, schema: "pa.Schema | None" = None) -> "AsyncTable | None":
+        """The open table; with a schema it is created when absent, or when its vectors have other dimensions."""
+        if self._connection is None:
+            raise StorageError(f"the index {self._folder} is not open", code=ErrorCode.INTERNAL)
+        async with self._opening:
+            table = self._tables.get(name)
+            if table is None and await self._exists(name):
+                table = await self._connection.open_table(name)
+                if schema is not None and await table.schema() != schema:
+                    table = await self._connection.create_table(name, schema=schema, mode="overwrite")
+            if table is None and schema is not None:
+                table = await self._connection.create_table(name, schema=schema, exist_ok=True)
+            if schema is not None and name == CHUNKS and table is not None and name not in self._tables:
+                await _index_terms(table)
+            if table is not None:
+                self._tables[name] = table
+            return table
+
+    async def _exists(self, name: str) -> bool:
+        return await asyncio.to_thread((self._folder / f"{name}.lance").is_dir)
+
+
+class _Translated:
+    """Turns what LanceDB raises into IntelForgeError."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, Exception) or isinstance(error, IntelForgeError):
+            return
+        text = " ".join(str(error).split())
+        if CONFLICT.search(text):
+            raise BusyError(f"the index {self._folder} is being written by others", hint="try again") from error
+        for sign, code, what, hint in SIGNS:
+            if sign in text.lower():
+                raise StorageError(f"the index {self._folder} {what}", hint=hint, code=code) from error
+        raise StorageError(
+            f"the index {self._folder} cannot be used ({text[:200]})",
+            hint="delete that folder and run: intelforge sync (it rebuilds the index from the database)",
+            code=ErrorCode.DAMAGED,
+        ) from error
+
+
+SIGNS = (
+    ("no space left", ErrorCode.DISK_FULL, "cannot be written: the disk is full", "free some space, then sync again"),
+    ("disk quota", ErrorCode.DISK_FULL, "cannot be written: the disk quota is used up", "free some space"),
+    ("read-only file system", ErrorCode.READ_ONLY, "cannot be written: the disk is read-only", "move the workspace"),
+    ("permission denied", ErrorCode.READ_ONLY, "may not be read or written", "check the permissions of the folder"),
+)
+
+
+def _chunk_rows(chunks: Sequence[Chunk]) -> "pa.Table":
+    import pyarrow as pa
+
+    last = {chunk.id: chunk for chunk in chunks}
+    columns = {
+        "id": list(last),
+        "document_id": [chunk.document_id for chunk in last.values()],
+        "terms": [" ".join(terms(chunk.embedding_text)) for chunk in last.values()],
+    }
+    return pa.table(columns, schema=pa.schema([(name, pa.string()) for name in columns]))
+
+
+def _vector_rows(chunk_ids: Sequence[str], vectors: Vectors) -> "pa.Table":
+    """Vectors are kept in float16: half the disk and the reading, with the same ranking."""
+    import pyarrow as pa
+
+    last = {chunk_id: row for row, chunk_id in enumerate(chunk_ids)}
+    kept = np.ascontiguousarray(vectors[list(last.values())], np.float16)
+    columns = {
+        "id": pa.array(list(last), pa.string()),
+        "document_id": pa.array([chunk_id.rpartition(":")[0] for chunk_id in last], pa.string()),
+        "vector": pa.FixedSizeListArray.from_arrays(pa.array(kept.ravel()), kept.shape[1]),
+    }
+    schema = pa.schema(
+        [("id", pa.string()), ("document_id", pa.string()), ("vector", pa.list_(pa.float16(), kept.shape[1]))]
+    )
+    return pa.table(columns, schema=schema)
+
+
+async def _match(
+    table: "AsyncTable", wanted: Sequence[str], limit: int, *, every: bool = False
+) -> list[dict[str, Any]]:
+    """Rows by BM25. The terms go in as data, so nothing in them can be taken for syntax."""
+    from lancedb.query import FullTextOperator, MatchQuery
+
+    operator = FullTextOperator.AND if every else FullTextOperator.OR
+    query = MatchQuery(" ".join(wanted), "terms", operator=operator)  # type: ignore[call-arg]
+    columns = ["id", "document_id", "_score", *(["terms"] if every else [])]
+    rows: list[dict[str, Any]] = await table.query().nearest_to_text(query).select(columns).limit(limit).to_list()
+    return rows
+
+
+def _ranked(rows: list[dict[str, Any]], limit: int) -> list[Scored]:
+    """Best first, ties by id, each chunk once."""
+    ordered = sorted(rows, key=lambda row: (-row["_score"], row["id"]))
+    once = {row["id"]: row for row in reversed(ordered)}
+    best = [row for row in ordered if once[row["id"]] is row]
+    return [Scored(row["id"], row["document_id"], row["_score"]) for row in best[:limit]]
+
+
+async def _index_terms(table: "AsyncTable") -> None:
+    """The BM25 index, made while the table is empty so that its analysis also holds for rows not yet in it."""
+    from lancedb.index import FTS
+
+    if any("terms" in index.columns for index in await table.list_indices()):
+        return
+    config = FTS(
+        base_tokenizer="whitespace",
+        custom_stop_words=list(STOP_WORDS),
+        max_token_length=LONGEST_TERM,
+    )
+    await table.create_index("terms", config=config)
+
+
+async def _index_vectors(table: "AsyncTable") -> None:
+    from lancedb.index import IvfFlat
+
+    rows = await table.count_rows()
+    if rows < ANN_FROM or list(await table.list_indices()):
+        return
+    await table.create_index("vector", config=IvfFlat(distance_type="cosine", num_partitions=math.isqrt(rows)))

@@ -1,0 +1,106 @@
+"""The vector store `memory:`: the reference, exact and simple, for tests and small experiments."""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from intelforge.core.values import Chunk
+from intelforge.index.analysis import STOP_WORDS, quoted_phrases, terms
+from intelforge.index.protocol import Held, Scored, Vectors
+
+K1 = 1.2
+B = 0.75
+
+
+def open_store(url: str = "memory:", *, root: Path | None = None) -> "MemoryStore":
+    """An empty store; the URL and the root have nothing to say."""
+    return MemoryStore()
+
+
+class MemoryStore:
+    """Exact BM25 (Robertson and Zaragoza, 2009; k1 1.2, b 0.75) over unstemmed terms, exact cosine over vectors."""
+
+    def __init__(self) -> None:
+        self._terms: dict[str, list[str]] = {}
+        self._vectors: dict[str, Vectors] = {}
+
+    async def add(self, chunks: Sequence[Chunk]) -> None:
+        for chunk in chunks:
+            self._terms[chunk.id] = _folded(chunk.embedding_text)
+
+    async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors) -> None:
+        for chunk_id, vector in zip(chunk_ids, vectors, strict=True):
+            self._vectors[chunk_id] = np.asarray(vector, np.float32)
+
+    async def delete(self, document_ids: Collection[str]) -> None:
+        gone = set(document_ids)
+        self._terms = {key: value for key, value in self._terms.items() if document_of(key) not in gone}
+        self._vectors = {key: value for key, value in self._vectors.items() if document_of(key) not in gone}
+
+    async def search(self, query: "str | Vectors", *, limit: int) -> list[Scored]:
+        scores = self._bm25(query) if isinstance(query, str) else self._cosine(query)
+        best = sorted(scores.items(), key=lambda entry: (-entry[1], entry[0]))[:limit]
+        return [Scored(chunk_id, document_of(chunk_id), score) for chunk_id, score in best]
+
+    async def inventory(self) -> Mapping[str, Held]:
+        chunks = Counter(map(document_of, self._terms))
+        vectors = Counter(map(document_of, self._vectors))
+        return {key: Held(chunks[key], vectors[key]) for key in chunks.keys() | vectors.keys()}
+
+    async def maintain(self) -> None:
+        """Nothing is deferred, so there is nothing to do."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def _bm25(self, query: str) -> dict[str, float]:
+        phrases = [_folded(phrase) for phrase in quoted_phrases(query)]
+        average = sum(map(len, self._terms.values())) / max(1, len(self._terms))
+        scores: dict[str, float] = {}
+        wanted = Counter(_folded(query))
+        holding = {term: sum(term in held for held in self._terms.values()) for term in wanted}
+        for chunk_id, held in self._terms.items():
+            counts = Counter(held)
+            score = sum(
+                times * _idf(len(self._terms), holding[term]) * _saturated(counts[term], len(held) / average)
+                for term, times in wanted.items()
+                if counts[term]
+            )
+            if score and all(_holds(held, phrase) for phrase in phrases):
+                scores[chunk_id] = score
+        return scores
+
+    def _cosine(self, query: Vectors) -> dict[str, float]:
+        return {chunk_id: float(vector @ query) for chunk_id, vector in self._vectors.items()}
+
+
+def document_of(chunk_id: str) -> str:
+    """`<document id>:<ordinal>` gives the document id."""
+    return chunk_id.rpartition(":")[0]
+
+
+def _folded(text: str) -> list[str]:
+    return [term for term in (term.lower() for term in terms(text)) if term not in STOP_WORDS]
+
+
+def _idf(total: int, holding: int) -> float:
+    return math.log(1 + (total - holding + 0.5) / (holding + 0.5))
+
+
+def _saturated(count: int, length: float) -> float:
+    return count * (K1 + 1) / (count + K1 * (1 - B + B * length))
+
+
+def _holds(held: Sequence[str], phrase: Sequence[str]) -> bool:
+    size = len(phrase)
+    return any(list(held[at : at + size]) == list(phrase) for at in range(len(held) - size + 1))
