@@ -1,8 +1,8 @@
 """The command line as a whole: every command runs, and what it prints is what was documented."""
 
-from typing import Any
-
 import pytest
+
+from intelforge.testing.terminal import Terminal
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ import pytest
     ],
     ids=" ".join,
 )
-def test_every_command_succeeds_and_prints_something(terminal: Any, arguments: list[str]) -> None:
+def test_every_command_succeeds_and_prints_something(terminal: Terminal, arguments: list[str]) -> None:
     assert terminal.run(*arguments) == 0
     assert terminal.out.strip()
     assert not terminal.err

@@ -10,7 +10,7 @@ from intelforge.interfaces.cli.render import render_answer, render_hits, render_
 from intelforge.interfaces.cli.schema import AskOutput, SearchOutput, ShowOutput
 from intelforge.interfaces.cli.session import Session, command
 
-Within = Annotated[str | None, typer.Option("--source", help="Only in this source (id or URI).")]
+Within = Annotated[str | None, typer.Option("--source", metavar="SOURCE", help="Only in this source (id or URI).")]
 
 
 def register(app: typer.Typer) -> None:
@@ -21,11 +21,11 @@ def register(app: typer.Typer) -> None:
 
 def search(
     session: Session,
-    query: Annotated[str, typer.Argument(help="Words or a question.", show_default=False)],
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many hits at most.")] = 10,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="Words or a question.")],
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many hits at most.")] = 10,
     source: Within = None,
 ) -> None:
-    """Find passages by words and by meaning, best first, each with its place and a snippet.
+    """Find passages by words and by meaning. The best comes first; each has its place and a snippet.
 
     Example: intelforge search "retry with backoff" --limit 5
     """
@@ -35,10 +35,10 @@ def search(
 
 def ask(
     session: Session,
-    question: Annotated[str, typer.Argument(help="The question, in quotes.", show_default=False)],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question, in quotes.")],
     source: Within = None,
 ) -> None:
-    """Answer a question from the sources, every sentence with a citation that quotes the original.
+    """Answer a question with citations. Every sentence names the lines it rests on, and quotes them.
 
     Example: intelforge ask "How does asyncio.wait_for treat cancellation?"
     """
@@ -49,12 +49,14 @@ def ask(
 
 def show(
     session: Session,
-    document: Annotated[str, typer.Argument(help="A document's id, path or URL.", show_default=False)],
+    document: Annotated[
+        str, typer.Argument(metavar="DOCUMENT", help="A document's id, path or URL.", show_default=False)
+    ],
     span: Annotated[
         str | None, typer.Option(metavar="START:END", help="Only these characters, counted from 0; END is not in.")
     ] = None,
 ) -> None:
-    """Show the text of a document as it is stored, or a span of it, to check a citation.
+    """Show a stored document, or a span of it. This is what citations are checked against.
 
     Example: intelforge show docs/guide.md --span 120:260
     """

@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(session: Session) -> None:
-    """Check everything that could be wrong on this machine and in this workspace, and say how to mend it.
+    """Check what could be wrong, and say how to mend it.
 
     Example: intelforge doctor
     """

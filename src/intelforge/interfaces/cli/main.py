@@ -10,20 +10,20 @@ import typer
 from rich.console import Console
 
 from intelforge import __version__
-from intelforge.interfaces.cli import answering, diagnosis, setup, sources, syncing
+from intelforge.interfaces.cli import answering, demo, diagnosis, setup, sources, syncing
 from intelforge.interfaces.cli.backend import Backend, load_backend
 from intelforge.interfaces.cli.errors import report_error
 from intelforge.interfaces.cli.session import Debug, Folder, Json, Session, add_globals
 
 HELP = """Ask your own folders, repositories and pages, and check every answer to the character.
 
-Begin with: intelforge init && intelforge add . && intelforge sync && intelforge ask "…"
+Begin with: intelforge init, add PATH_OR_URL, sync, then ask "…". Or see it work: intelforge demo
 """
 
 
 def build_app() -> typer.Typer:
     """The whole command line, in the order in which a new user needs it."""
-    app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
+    app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.callback()(_root)
     setup.register_init(app)
     sources.register(app)
@@ -31,6 +31,7 @@ def build_app() -> typer.Typer:
     answering.register(app)
     setup.register(app)
     diagnosis.register(app)
+    demo.register(app)
     return app
 
 
@@ -67,7 +68,7 @@ def _version(asked: bool) -> None:
 def _root(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)
+        bool, typer.Option("--version", metavar="", help="Print the version.", is_eager=True, callback=_version)
     ] = False,
     folder: Folder = None,
     json: Json = False,

@@ -1,7 +1,7 @@
 """Progress bars on the error stream: drawn on a terminal, absent everywhere else."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
@@ -11,8 +11,6 @@ from rich.text import Text
 from intelforge.core.reports import Progress, Stage
 from intelforge.interfaces.cli.sanitize import one_line
 from intelforge.interfaces.cli.wording import amount, duration
-
-Report = Callable[[Progress], None]
 
 
 class _Amount(ProgressColumn):
@@ -39,40 +37,59 @@ class _Pace(ProgressColumn):
 
 
 class ProgressDisplay:
-    """One bar for every stage that has begun."""
+    """One bar for every stage that has begun; without `bars` nothing is drawn."""
 
-    def __init__(self, bars: Bars) -> None:
+    def __init__(self, bars: Bars | None = None) -> None:
         self._bars = bars
         self._tasks: dict[Stage, TaskID] = {}
 
     def report(self, progress: Progress) -> None:
+        """Draws one moment of the work; the stage DONE takes all bars away."""
+        if self._bars is None:
+            return
         if progress.stage is Stage.DONE:
-            self._finish(None)
+            self._clear(self._bars)
             return
         task = self._tasks.get(progress.stage)
         if task is None:
-            self._finish(progress.stage)
-            task = self._bars.add_task(progress.stage.value.capitalize(), total=None, progress=progress, detail="")
-            self._tasks[progress.stage] = task
+            self._fill(self._bars)
+            title = progress.stage.value.capitalize()
+            task = self._tasks[progress.stage] = self._bars.add_task(title, total=None, progress=progress, detail="")
         detail = one_line(progress.detail, limit=30)
         self._bars.update(task, completed=progress.done, total=progress.total, progress=progress, detail=detail)
 
-    def _finish(self, current: Stage | None) -> None:
-        """A listing learns its total only by ending: once a later stage runs, its bar is full."""
-        listing = self._tasks.get(Stage.LISTING)
-        if listing is not None and current is not Stage.LISTING:
-            done = self._bars.tasks[self._bars.task_ids.index(listing)].completed
-            self._bars.update(listing, total=max(done, 1), completed=max(done, 1), detail="")
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Takes the bars off the screen while something else is printed."""
+        if self._bars is None:
+            yield
+            return
+        self._bars.stop()
+        try:
+            yield
+        finally:
+            self._bars.start()
+
+    def _fill(self, bars: Bars) -> None:
+        """A stage whose total was never known is at its end once the next one begins."""
+        for task in bars.tasks:
+            if task.total is None:
+                bars.update(task.id, total=max(task.completed, 1), completed=max(task.completed, 1), detail="")
+
+    def _clear(self, bars: Bars) -> None:
+        for task in self._tasks.values():
+            bars.remove_task(task)
+        self._tasks.clear()
 
 
 @contextlib.contextmanager
-def progress_bars(console: Console, *, shown: bool) -> Iterator[Report]:
-    """Gives the function to report to; bars are drawn while the context is open if `shown` and on a terminal."""
+def progress_bars(console: Console, *, shown: bool) -> Iterator[ProgressDisplay]:
+    """A display to report to; bars are drawn while the context is open if `shown` and on a terminal."""
     if not (shown and console.is_terminal):
-        yield lambda progress: None
+        yield ProgressDisplay()
         return
     columns = (
-        SpinnerColumn(finished_text="✓" if console.encoding.startswith("utf") else "*"),
+        SpinnerColumn("dots" if console.encoding.startswith("utf") else "line"),
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         _Amount(),
@@ -80,4 +97,4 @@ def progress_bars(console: Console, *, shown: bool) -> Iterator[Report]:
         TextColumn("{task.fields[detail]}", style="dim", markup=False),
     )
     with Bars(*columns, console=console, transient=True) as bars:
-        yield ProgressDisplay(bars).report
+        yield ProgressDisplay(bars)

@@ -51,7 +51,7 @@ def render_shown(shown: Shown, current: Path) -> RenderableType:
     if shown.span:
         about.append(f"span {shown.span[0]}:{shown.span[1]}")
     head.append(one_line(" · ".join(part for part in about if part)), style="dim").append("\n")
-    return Group(head, Text(clean(shown_text(shown))))
+    return Group(head, Text(clean(shown_text(shown)), no_wrap=True, overflow="ignore"))
 
 
 def shown_text(shown: Shown) -> str:
@@ -91,8 +91,8 @@ def _citations(answer: Answer, current: Path) -> Iterator[RenderableType]:
 
 def _quoted(at: Citation | Passage, quote: str, current: Path) -> Iterator[RenderableType]:
     where = f"{place(at.location, current)}:{at.first_line}-{at.last_line}"
-    yield Text.assemble((f"[{at.number}] ", "bold cyan"), (where, "cyan"), overflow="fold")
-    yield Padding(Text(excerpt(quote), style="dim"), (0, 0, 1, 4))
+    yield Text.assemble((f"[{at.number}] ", "bold cyan"), (where, "cyan"), no_wrap=True, overflow="ignore")
+    yield Padding(Text(excerpt(quote), style="dim"), (0, 0, 1, 4), expand=False)
 
 
 def _timing(answer: Answer) -> str:
@@ -104,18 +104,19 @@ def _timing(answer: Answer) -> str:
 
 def _hit(rank: int, hit: Hit, query: str, current: Path) -> Iterator[RenderableType]:
     where = f"{place(hit.location, current)}:{hit.first_line}-{hit.last_line}"
-    line = Text.assemble((f"{rank:>2}. ", "bold"), (where, "cyan"), (f"  {hit.score:.3f}", "dim"), overflow="fold")
-    yield line
+    yield Text.assemble(
+        (f"{rank:>2}. ", "bold"), (where, "cyan"), (f"  {hit.score:.3f}", "dim"), no_wrap=True, overflow="ignore"
+    )
     if hit.chunk.heading:
-        yield Padding(Text(one_line(hit.chunk.heading), style="bold"), (0, 0, 0, 4))
+        yield Padding(Text(one_line(hit.chunk.heading), style="bold"), (0, 0, 0, 4), expand=False)
     snippet = Text(excerpt(around(hit.chunk.text, query)))
     for term in set(_WORD.findall(query.casefold())):
         snippet.highlight_regex(rf"(?i)\b{re.escape(term)}\b", "bold yellow")
-    yield Padding(snippet, (0, 0, 0, 4))
+    yield Padding(snippet, (0, 0, 0, 4), expand=False)
     if hit.duplicates:
         also = ", ".join(place(location, current) for location in hit.duplicates[:3])
         more = f" and {len(hit.duplicates) - 3} more" if len(hit.duplicates) > 3 else ""
-        yield Padding(Text(f"also in {also}{more}", style="dim"), (0, 0, 0, 4))
+        yield Padding(Text(f"also in {also}{more}", style="dim"), (0, 0, 0, 4), expand=False)
     yield Text()
 
 

@@ -16,7 +16,7 @@ from rich.console import Console, RenderableType
 from intelforge.core.errors import ErrorCode, IntelForgeError
 from intelforge.interfaces.cli.backend import Backend
 from intelforge.interfaces.cli.interrupts import Interrupts
-from intelforge.interfaces.cli.progress import Report, progress_bars
+from intelforge.interfaces.cli.progress import ProgressDisplay, progress_bars
 from intelforge.interfaces.cli.schema import plain
 
 if TYPE_CHECKING:
@@ -37,8 +37,12 @@ Folder = Annotated[
         rich_help_panel=GLOBAL,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.", rich_help_panel=GLOBAL)]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=GLOBAL)]
+Json = Annotated[
+    bool, typer.Option("--json", metavar="", help="Print one JSON document instead of text.", rich_help_panel=GLOBAL)
+]
+Debug = Annotated[
+    bool, typer.Option("--debug", metavar="", help="Show the traceback of an error.", rich_help_panel=GLOBAL)
+]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +62,7 @@ class Session:
             sys.stdout.write(json_format.dumps(plain(result)) + "\n")
             sys.stdout.flush()
         else:
-            self.output.print(render())
+            self.output.print(render(), crop=False)
 
     def say(self, message: str) -> None:
         """Tells the reader something beside the result."""
@@ -82,7 +86,7 @@ class Session:
 
     def use_until_stopped(
         self,
-        work: "Callable[[Workspace, Report], Awaitable[T]]",
+        work: "Callable[[Workspace, ProgressDisplay], Awaitable[T]]",
         show: Callable[[T], None] = lambda result: None,
         *,
         then: str,
@@ -96,8 +100,8 @@ class Session:
         async def opened() -> T:
             async with self.open() as workspace:
                 interrupts.stop = workspace.stop
-                with progress_bars(self.errors, shown=not self.json) as report:
-                    return await work(workspace, report)
+                with progress_bars(self.errors, shown=not self.json) as display:
+                    return await work(workspace, display)
 
         show(self.run(opened, interrupts=interrupts, then=then))
         if interrupts.stopped:

@@ -36,9 +36,9 @@ def register(app: typer.Typer) -> None:
 
 def init(
     session: Session,
-    path: Annotated[Path, typer.Argument(metavar="[PATH]", help="The folder that becomes a workspace.")] = Path(),
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder that becomes a workspace.")] = Path(),
 ) -> None:
-    """Make a folder a workspace: write its settings file, intelforge.toml, and prepare its database.
+    """Make a folder a workspace. Its settings are written to intelforge.toml in it.
 
     Example: intelforge init ~/knowledge
     """
@@ -50,7 +50,7 @@ def init(
 
 
 def show_settings(session: Session) -> None:
-    """Show every setting, its value and where the value comes from. Secrets are never shown.
+    """Show every setting, its value and its origin. Secrets are never shown.
 
     Example: intelforge config show
     """
@@ -60,10 +60,14 @@ def show_settings(session: Session) -> None:
 
 def set_setting(
     session: Session,
-    name: Annotated[str, typer.Argument(help="The setting; config show lists all.", show_default=False)],
-    value: Annotated[str, typer.Argument(help="Its new value; lists are separated by commas.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The setting; config show lists all.", show_default=False)
+    ],
+    value: Annotated[
+        str, typer.Argument(metavar="VALUE", help="Its new value; lists are separated by commas.", show_default=False)
+    ],
 ) -> None:
-    """Set one value in the workspace's intelforge.toml, keeping the comments in it.
+    """Set one value in intelforge.toml. Comments in the file are kept.
 
     Example: intelforge config set embedder none:
     """
@@ -75,7 +79,7 @@ def set_setting(
 
 
 def list_models(session: Session) -> None:
-    """List the embedding models that run on this machine, and whether their weights are here.
+    """List embedding models. It says which of them have their weights here.
 
     Example: intelforge models list
     """
@@ -84,9 +88,11 @@ def list_models(session: Session) -> None:
 
 
 def pull(
-    session: Session, name: Annotated[str, typer.Argument(help="The model; models list names them.")] = DEFAULT_MODEL
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The model; models list names them.")] = DEFAULT_MODEL,
 ) -> None:
-    """Fetch a model's weights and check them against their known SHA-256. Nothing is fetched that is here already.
+    """Fetch the weights of an embedding model. They must have the known SHA-256. What is here already is
+    not fetched again.
 
     Example: intelforge models pull all-MiniLM-L6-v2
     """
@@ -96,8 +102,8 @@ def pull(
         raise NotFoundError(f"there is no model {name!r}", hint=f"known: {', '.join(known)}")
 
     async def pulled() -> ModelInfo:
-        with progress_bars(session.errors, shown=not session.json) as report:
-            return await backend.pull_model(name, report=report)
+        with progress_bars(session.errors, shown=not session.json) as display:
+            return await backend.pull_model(name, report=display.report)
 
     model = session.run(pulled, then=f"models pull {name}")
     session.show(ModelsOutput(models=(model,)), lambda: render_models([model]))

@@ -1,13 +1,13 @@
 """Commands for where items come from: `add`, `sources list`, `sources remove`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Group
 from rich.text import Text
 
-from intelforge.core.errors import InvalidInputError, NotFoundError
+from intelforge.core.errors import InvalidInputError
 from intelforge.core.reports import SourceStatus
 from intelforge.core.values import SourceKind
 from intelforge.interfaces.cli.sanitize import one_line
@@ -15,6 +15,9 @@ from intelforge.interfaces.cli.schema import AddOutput, RemoveOutput, SourcesOut
 from intelforge.interfaces.cli.session import Session, command, group
 from intelforge.interfaces.cli.tables import render_added, render_sources
 from intelforge.interfaces.cli.wording import counts
+
+if TYPE_CHECKING:
+    from intelforge.workspace import Workspace
 
 SOURCES_HELP = """List and remove sources. Without a further word, list them.
 
@@ -34,11 +37,11 @@ def register(app: typer.Typer) -> None:
 def add(
     session: Session,
     locations: Annotated[
-        list[str], typer.Argument(metavar="PATH_OR_URL…", help="Folders, files, git repositories or web pages.")
+        list[str], typer.Argument(metavar="PATH_OR_URL", help="Folders, files, git repositories or web pages.")
     ],
     kind: Annotated[SourceKind | None, typer.Option(help="Say what it is instead of having it recognised.")] = None,
 ) -> None:
-    """Add sources: a folder, a file, a git repository (path or URL) or a web page. The next sync collects them.
+    """Add folders, files, git repositories or web pages. The next sync collects them.
 
     Example: intelforge add ./docs https://example.com/handbook
     """
@@ -48,7 +51,7 @@ def add(
 
 
 def list_sources(session: Session) -> None:
-    """List the sources with their items by state and their last complete sync.
+    """List sources, their items by state, and their last sync.
 
     Example: intelforge sources list
     """
@@ -59,29 +62,20 @@ def list_sources(session: Session) -> None:
 def remove(
     session: Session,
     source: Annotated[str, typer.Argument(metavar="ID_OR_URI", help="The source, as sources list names it.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", metavar="", help="Only say what would be removed.")] = False,
 ) -> None:
-    """Remove a source, its documents and their places in the index. The original files stay as they are.
+    """Remove a source and its documents. The original files stay as they are.
 
     Example: intelforge sources remove ./docs --dry-run
     """
-    found = find_source(session.use(lambda workspace: workspace.sources()), source)
+    found = session.use(lambda workspace: _find(workspace, source))
     what = f"{one_line(found.source.uri)} ({counts(found.items)})"
     if not dry_run:
         confirm(session, f"Remove {what} from the workspace?", yes=yes)
         session.use(lambda workspace: workspace.remove(found.source.id))
     output = RemoveOutput(source=found, removed=not dry_run)
     session.show(output, lambda: Text(f"Would remove {what}." if dry_run else f"Removed {what}."))
-
-
-def find_source(sources: list[SourceStatus], wanted: str) -> SourceStatus:
-    """The source with this id, URI or path. Raises NotFoundError."""
-    names = {wanted, str(Path(wanted).absolute()), str(Path(wanted).resolve())}
-    for status in sources:
-        if status.source.id == wanted or status.source.uri in names:
-            return status
-    raise NotFoundError(f"there is no source {wanted!r}", hint="run: intelforge sources")
 
 
 def confirm(session: Session, question: str, *, yes: bool) -> None:
@@ -91,3 +85,8 @@ def confirm(session: Session, question: str, *, yes: bool) -> None:
     if session.json or not session.errors.is_terminal:
         raise InvalidInputError("removing needs a yes, and nobody can be asked here", hint="add --yes or --dry-run")
     typer.confirm(question, abort=True, err=True)
+
+
+async def _find(workspace: "Workspace", source: str) -> SourceStatus:
+    wanted = await workspace.find_source(source)
+    return next(status for status in await workspace.sources() if status.source.id == wanted.id)

@@ -7,7 +7,7 @@ import typer
 
 from intelforge.core.errors import InvalidInputError
 from intelforge.core.reports import SyncReport
-from intelforge.interfaces.cli.progress import Report
+from intelforge.interfaces.cli.progress import ProgressDisplay
 from intelforge.interfaces.cli.session import Session, command
 from intelforge.interfaces.cli.tables import render_status, render_sync
 
@@ -23,24 +23,30 @@ def register(app: typer.Typer) -> None:
 def sync(
     session: Session,
     sources: Annotated[
-        list[str] | None, typer.Argument(metavar="[SOURCE]…", help="Ids or URIs; all sources when none is named.")
+        list[str] | None, typer.Argument(metavar="SOURCE", help="Ids or URIs; all sources when none is named.")
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on, syncing whenever something changes.")] = False,
-    no_embed: Annotated[bool, typer.Option("--no-embed", help="Only make texts searchable by words.")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try items again that failed before.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", metavar="", help="Go on, syncing whenever something changes.")
+    ] = False,
+    no_embed: Annotated[
+        bool, typer.Option("--no-embed", metavar="", help="Only make texts searchable by words.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", metavar="", help="Try items again that failed before.")
+    ] = False,
 ) -> None:
-    """Collect what changed, make it searchable, then embed it. Ctrl-C stops cleanly after the running batch.
+    """Collect what changed, make it searchable, embed it. Ctrl-C stops cleanly after the running batch.
 
     Example: intelforge sync --watch
     """
     if watch:
         if sources or no_embed or retry_failed:
             raise InvalidInputError("--watch takes every source as it is", hint="leave out the other arguments")
-        session.use_until_stopped(lambda workspace, report: _watch(session, workspace, report), then="sync --watch")
+        session.use_until_stopped(lambda workspace, display: _watch(session, workspace, display), then="sync --watch")
         return
     session.use_until_stopped(
-        lambda workspace, report: workspace.sync(
-            *(sources or ()), embed=not no_embed, retry_failed=retry_failed, report=report
+        lambda workspace, display: workspace.sync(
+            *(sources or ()), embed=not no_embed, retry_failed=retry_failed, report=display.report
         ),
         lambda done: _finish(session, done),
         then="sync",
@@ -49,9 +55,11 @@ def sync(
 
 def status(
     session: Session,
-    skipped: Annotated[bool, typer.Option("--skipped", help="List skipped items too, with the rule.")] = False,
+    skipped: Annotated[
+        bool, typer.Option("--skipped", metavar="", help="List skipped items too, with the rule.")
+    ] = False,
 ) -> None:
-    """Show documents by state, failures with their reasons, and how much is embedded.
+    """Show items by state, failures, and what is embedded.
 
     Example: intelforge status --skipped
     """
@@ -59,9 +67,10 @@ def status(
     session.show(now, lambda: render_status(now, Path.cwd()))
 
 
-async def _watch(session: Session, workspace: "Workspace", report: Report) -> None:
-    async for done in workspace.watch(report=report):
-        _show(session, done)
+async def _watch(session: Session, workspace: "Workspace", display: ProgressDisplay) -> None:
+    async for done in workspace.watch(report=display.report):
+        with display.paused():
+            _show(session, done)
 
 
 def _finish(session: Session, done: SyncReport) -> None:
