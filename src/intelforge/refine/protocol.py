@@ -33,8 +33,10 @@ class Extracted:
 class Extractor(Protocol):
     """Gets text and structure out of the bytes of some media types. Runs in a worker process under limits."""
 
-    def __call__(self, data: bytes, *, media_type: str) -> Extracted:
-        """Raises ItemError with the reason: damaged, encrypted, unsupported, too large."""
+    def __call__(self, data: bytes, *, media_type: str, charset: str | None = None) -> Extracted:
+        """`charset` is what the transport declared, if anything.
+
+        Raises ItemError with the reason: damaged, encrypted, unsupported, too large."""
         ...
 
 
