@@ -1,0 +1,1 @@
+"""Sources and how their items are listed, fetched and watched: folder, file, git repository, web page."""

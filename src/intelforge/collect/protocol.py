@@ -47,6 +47,8 @@ class Complete:
     """True: what was not mentioned is gone. False: what was not mentioned is unchanged."""
     cursor: str | None = None
     """to be stored with the source and given to the next listing"""
+    unread: tuple[str, ...] = ()
+    """URI prefixes of what could not be read: silence about items below them means nothing"""
 
 
 ListingEvent = Present | Skipped | Removed | Renamed | Complete

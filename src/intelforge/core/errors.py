@@ -24,6 +24,7 @@ class ErrorCode(StrEnum):
     TIMED_OUT = "timed_out"
     OUT_OF_MEMORY = "out_of_memory"
     CHANGED_WHILE_READ = "changed_while_read"
+    IGNORED = "ignored"
     BLOCKED = "blocked"
     UNREACHABLE = "unreachable"
     UNTRUSTED = "untrusted"
@@ -61,6 +62,7 @@ OUTCOMES: dict[ErrorCode, Outcome] = {
     ErrorCode.OUT_OF_MEMORY: Outcome(11, 422),
     ErrorCode.CHANGED_WHILE_READ: Outcome(12, 409, retryable=True),
     ErrorCode.BLOCKED: Outcome(13, 403),
+    ErrorCode.IGNORED: Outcome(24, 422),
     ErrorCode.UNREACHABLE: Outcome(14, 502, retryable=True),
     ErrorCode.UNTRUSTED: Outcome(15, 502),
     ErrorCode.REFUSED: Outcome(16, 502),

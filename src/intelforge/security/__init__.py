@@ -1,0 +1,1 @@
+"""What guards the workspace: nothing leaves but through `egress`."""
