@@ -1,10 +1,18 @@
-"""The workspace: the composition root, the one place that builds and wires every part."""
+"""The workspace: what IntelForge can do, as one class. Interfaces parse, call it, and render what it returns."""
 
+import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from intelforge.answer.library import ScopedLibrary
+from intelforge.collect.recognise import recognise
+from intelforge.core.clock import new_id
+from intelforge.core.errors import InvalidInputError, NotFoundError, StorageError
 from intelforge.core.reports import (
     Check,
     ModelInfo,
@@ -12,38 +20,116 @@ from intelforge.core.reports import (
     SettingValue,
     Shown,
     SourceStatus,
+    Stage,
     Status,
     SyncReport,
 )
+from intelforge.core.settings import FILE_NAME, Settings, describe_settings, find_workspace, load_settings
 from intelforge.core.values import EVERYONE, Answer, Hit, Source
+from intelforge.index.hits import Scope, location, may_see
+from intelforge.ingest.embed import RATE_FACT
+from intelforge.parts import STATE, Parts
+from intelforge.security.egress import Egress
+from intelforge.store.documents import Counts
+
+FAILURES_SHOWN = 1000
+SHORTEST_PREFIX = 6
+"""characters of a document id that are enough to name it"""
 
 Report = Callable[[Progress], None]
+
+_TEMPLATE = "# The settings of this IntelForge workspace. `intelforge config show` lists every one with its meaning.\n"
 
 
 class Workspace:
     """A folder with settings, sources and what was learned from them. Use as `async with Workspace.open(path)`."""
 
-    path: Path
+    def __init__(self, path: Path, settings: Settings, origins: dict[str, str]) -> None:
+        self.path = path
+        self._settings = settings
+        self._origins = origins
+        self._parts = Parts(path, settings)
+        self._stopping = asyncio.Event()
 
     @classmethod
-    def init(cls, path: str | Path = ".") -> Path: ...
+    def init(cls, path: str | Path = ".") -> Path:
+        """Makes a folder a workspace; returns it. One that is a workspace already is left as it is.
+
+        Raises StorageError when the folder cannot be written.
+        """
+        folder = Path(path).expanduser().absolute()
+        try:
+            (folder / STATE).mkdir(parents=True, exist_ok=True)
+            (folder / STATE / ".gitignore").write_text("*\n", encoding="utf-8")
+            if not (folder / FILE_NAME).exists():
+                (folder / FILE_NAME).write_text(_TEMPLATE, encoding="utf-8")
+        except OSError as error:
+            raise StorageError(
+                f"{folder} cannot be made a workspace: {error.strerror or error}",
+                hint="choose a folder you can write to",
+            ) from error
+        return folder
 
     @classmethod
-    def open(cls, path: str | Path | None = None, **flags: object) -> Self: ...
+    def open(cls, path: str | Path | None = None, **flags: object) -> Self:
+        """The workspace in `path`, or the nearest one from the working directory upward; `flags` override settings.
 
-    async def __aenter__(self) -> Self: ...
+        Raises NotFoundError when there is none, ConfigError when its settings cannot be read.
+        """
+        if path is None:
+            folder = find_workspace(Path.cwd())
+        else:
+            folder = Path(path).expanduser().absolute()
+            if not (folder / FILE_NAME).is_file():
+                raise NotFoundError(f"{folder} is not a workspace", hint=f"run: intelforge init {path}")
+        settings, origins = load_settings(folder, flags=flags)
+        return cls(folder, settings, origins)
+
+    async def __aenter__(self) -> Self:
+        await self._parts.open()
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        await self._parts.close()
 
     async def add(
         self, *locations: str | Path, kind: str | None = None, access: Sequence[str] = (EVERYONE,)
-    ) -> list[Source]: ...
+    ) -> list[Source]:
+        """Adds sources: folders, files, git repositories, web pages. Nothing is fetched before the next `sync`.
 
-    async def sources(self) -> list[SourceStatus]: ...
+        `access` lists the principals who may see what they hold. All locations are recognised before any is added.
+        Raises NotFoundError for a path that is not there, InvalidInputError for what cannot be recognised.
+        """
+        found = [recognise(str(place), kind=kind, base=Path.cwd()) for place in locations]
+        added = [Source(id=new_id(), kind=own, uri=uri, access=tuple(access)) for own, uri in found]
+        return [await self._parts.sources.add(source) for source in added]
 
-    async def remove(self, source: str) -> Source: ...
+    async def sources(self) -> list[SourceStatus]:
+        """Every source with its items by state, in the order they were added."""
+        return await self._parts.sources.statuses()
+
+    async def find_source(self, source: str) -> Source:
+        """The source named by its id, the start of its id, or its URI. Raises NotFoundError, InvalidInputError."""
+        every = await self._parts.sources.all()
+        path = _absolute(source)
+        exact = [one for one in every if one.uri == path or source in (one.id, one.uri)]
+        found = exact or [one for one in every if source and one.id.startswith(source)]
+        if not found:
+            raise NotFoundError(f"there is no source {source!r}", hint="run: intelforge sources")
+        if len(found) > 1:
+            raise InvalidInputError(f"{source!r} names {len(found)} sources", hint="give the whole id")
+        return found[0]
+
+    async def remove(self, source: str) -> Source:
+        """Removes a source, named as in `find_source`, with its items. Its documents leave the answers at once.
+
+        Documents that no other source has are deleted at the next `sync`. Raises NotFoundError.
+        """
+        found = await self.find_source(source)
+        await self._parts.sources.remove(found.id)
+        return found
 
     async def sync(
         self,
@@ -51,33 +137,188 @@ class Workspace:
         embed: bool = True,
         retry_failed: bool = False,
         report: Report | None = None,
-    ) -> SyncReport: ...
+    ) -> SyncReport:
+        """Brings the workspace in step with these sources, or with all: lists, refines, indexes, then embeds.
+
+        Text is searchable when the stage EMBEDDING is reported. `retry_failed` reads failed items again although they
+        did not change. Raises StorageError when the workspace itself cannot go on, such as on a full disk.
+        """
+        self._stopping.clear()
+        return await self._sync(sources, embed=embed, retry_failed=retry_failed, report=report)
+
+    async def _sync(
+        self, sources: Sequence[str], *, embed: bool, retry_failed: bool, report: Report | None
+    ) -> SyncReport:
+        from intelforge.ingest.sync import Sync  # brings the job engine, which nothing else needs
+
+        chosen = [await self.find_source(name) for name in sources] or await self._parts.sources.all()
+        async with self._parts.syncing() as parts:
+            sync = Sync(parts, report=report or _unreported, stopped=self._stopping.is_set)
+            return await sync.run(chosen, embed=embed, retry_failed=retry_failed)
 
     def stop(self) -> None:
         """Asks a running `sync` to end after its batch with `complete=False`, and `watch` to end after that report."""
+        self._stopping.set()
 
-    def watch(self, *, report: Report | None = None) -> AsyncIterator[SyncReport]: ...
+    async def watch(self, *, report: Report | None = None) -> AsyncIterator[SyncReport]:
+        """Syncs, then again whenever a source changes, until stopped; yields the report of each sync."""
+        from intelforge.ingest.watch import Watch
 
-    async def status(self, *, skipped: bool = False) -> Status: ...
+        self._stopping.clear()
+        yield await self._sync((), embed=True, retry_failed=False, report=report)
+        watch = Watch(await self._parts.sources.all(), self._parts.collector, self._stopping)
+        async with aclosing(watch.changes()) as changes:
+            async for changed in changes:
+                yield await self._sync(changed, embed=True, retry_failed=False, report=report)
+                if self._stopping.is_set():
+                    return
+
+    async def status(self, *, skipped: bool = False) -> Status:
+        """The state of the workspace; its failures include what was skipped by rule when `skipped` is set."""
+        parts = self._parts
+        embedder = parts.embedder()
+        counts = await parts.documents.counts(embedder.name if embedder else "")
+        embedded = counts.embedded if embedder else 0
+        rate = float(await parts.facts.get(RATE_FACT) or 0.0)
+        left = counts.chunks - embedded
+        eta = 0.0 if left == 0 else left / rate if rate and embedder else None
+        running = [lease for lease in await parts.leases.held() if lease.owner != parts.leases.owner and lease.detail]
+        return Status(
+            path=str(self.path),
+            sources=tuple(await parts.sources.statuses()),
+            items=await parts.items.counts(),
+            documents=counts.documents,
+            chunks=counts.chunks,
+            embedded=embedded,
+            embedder=self._settings.embedder if embedder else "none:",
+            embedding_rate=rate,
+            embedding_eta=eta,
+            failures=tuple(await parts.items.failures(skipped=skipped, limit=FAILURES_SHOWN)),
+            running=tuple(f"process {lease.owner.rsplit(':', 3)[1]}: {lease.detail}" for lease in running),
+            notes=self._notes(counts.chunks - counts.indexed),
+        )
 
     async def search(
         self, query: str, *, limit: int = 10, source: str | None = None, principals: Sequence[str] = (EVERYONE,)
-    ) -> list[Hit]: ...
+    ) -> list[Hit]:
+        """The best `limit` chunks for a query, best first, of the documents these principals may see.
 
-    async def ask(
-        self, question: str, *, source: str | None = None, principals: Sequence[str] = (EVERYONE,)
-    ) -> Answer: ...
+        Raises InvalidInputError for an empty query or a limit below 1.
+        """
+        if not query.strip():
+            raise InvalidInputError("the query is empty", hint="give some words, for example: intelforge search cancel")
+        if limit < 1:
+            raise InvalidInputError(f"the limit is {limit}", hint="give a number of 1 or more")
+        retriever = await self._parts.retriever()
+        return await retriever.search(query, limit=limit, scope=await self._scope(source, principals))
+
+    async def ask(self, question: str, *, source: str | None = None, principals: Sequence[str] = (EVERYONE,)) -> Answer:
+        """The answer to a question, each sentence with citations that resolve; no sentences when the evidence is weak.
+
+        Raises InvalidInputError for an empty or very long question.
+        """
+        from intelforge.answer.engine import answer
+
+        parts = self._parts
+        scope = await self._scope(source, principals)
+        embedder, model = parts.embedder(), await parts.model()
+        library = ScopedLibrary(await parts.retriever(), parts.documents, scope)
+        found = await answer(question, library=library, embed=embedder.embed if embedder else None, model=model)
+        counts = await parts.documents.counts(embedder.name if embedder else "")
+        return replace(found, notes=(*found.notes, *self._answer_notes(counts)))
 
     async def show(
         self, document: str, *, span: tuple[int, int] | None = None, principals: Sequence[str] = (EVERYONE,)
-    ) -> Shown: ...
+    ) -> Shown:
+        """A document version, named by its id, the start of its id, or the path or URL of an item.
 
-    def settings(self) -> list[SettingValue]: ...
+        Raises NotFoundError, also for what these principals may not see, and InvalidInputError for a span outside it.
+        """
+        document_id = await self._document_id(document)
+        found = await self._parts.documents.get(document_id) if document_id else None
+        if found is None or not await self._visible(found.id, principals):
+            raise NotFoundError(f"there is no document {document!r}", hint="search for it: intelforge search WORDS")
+        if span is not None and not 0 <= span[0] <= span[1] <= len(found.text):
+            raise InvalidInputError(
+                f"the span {span[0]}:{span[1]} is not within the document's {len(found.text)} characters",
+                hint="give START:END with 0 <= START <= END",
+            )
+        places = may_see(await self._parts.documents.places([found.id]), principals).get(found.id, [])
+        return Shown(
+            document=found,
+            locations=tuple(location(place) for place in places),
+            span=span,
+            versions=tuple(await self._parts.documents.versions(found.id)),
+        )
 
-    async def doctor(self) -> list[Check]: ...
+    def settings(self) -> list[SettingValue]:
+        """Every setting with its value and where that came from."""
+        return describe_settings(self._settings, self._origins)
+
+    async def doctor(self) -> list[Check]:
+        """Looks at everything a user could have wrong."""
+        from intelforge.doctor import examine
+
+        return await examine(self._parts)
+
+    async def _scope(self, source: str | None, principals: Sequence[str]) -> Scope:
+        found = await self.find_source(source) if source is not None else None
+        return Scope(principals=principals, source_id=found.id if found else None)
+
+    async def _document_id(self, name: str) -> str | None:
+        if len(name) >= SHORTEST_PREFIX and (ids := await self._parts.documents.matching(name)):
+            if len(ids) > 1:
+                raise InvalidInputError(f"{name!r} names more than one document", hint="give more of the id")
+            return ids[0]
+        documents = self._parts.documents
+        return await documents.place_of(name) or await documents.place_of(_absolute(name))
+
+    async def _visible(self, document_id: str, principals: Sequence[str]) -> bool:
+        """Whether any item that is or was this document belongs to a source these principals may see."""
+        return bool({EVERYONE, *principals} & await self._parts.documents.access(document_id))
+
+    def _answer_notes(self, counts: Counts) -> tuple[str, ...]:
+        embedder = self._parts.embedder()
+        if counts.chunks == 0:
+            return ("the workspace is empty; add a source and run: intelforge sync",)
+        if embedder and counts.embedded < counts.chunks:
+            return (f"{counts.embedded} of {counts.chunks} chunks are embedded; the ranking improves as more are",)
+        return self._notes(counts.chunks - counts.indexed)
+
+    def _notes(self, unindexed: int) -> tuple[str, ...]:
+        notes: list[str] = []
+        if self._parts.embedder_error:
+            notes.append(f"search is by words only: {self._parts.embedder_error}")
+        if unindexed:
+            notes.append(f"{unindexed} chunks are not in the index yet; run: intelforge sync")
+        return tuple(notes)
 
 
-async def pull_model(name: str, *, report: Report | None = None) -> ModelInfo: ...
+async def pull_model(name: str, *, report: Report | None = None) -> ModelInfo:
+    """Brings a model's weights here and checks them. Raises ModelError when no way worked."""
+    from intelforge.index import weights
+
+    def told(here: int, total: int) -> None:
+        if report:
+            report(Progress(stage=Stage.LISTING, done=here, total=total, unit="bytes", detail=name))
+
+    async with Egress() as egress, egress.client() as client:
+        cache = weights.cache_folder()
+        await weights.pull(name, cache=cache, client=client, report=told)
+        return next(model for model in weights.list_models(cache=cache) if model.name == name)
 
 
-def list_models() -> list[ModelInfo]: ...
+def list_models() -> list[ModelInfo]:
+    """Every local model and whether its weights are here."""
+    from intelforge.index import weights
+
+    return weights.list_models(cache=weights.cache_folder())
+
+
+def _absolute(name: str) -> str:
+    """A path as sources have it, by its letters alone: what it names may be gone."""
+    return os.path.abspath(os.path.expanduser(name))  # noqa: PTH100, PTH111
+
+
+def _unreported(progress: Progress) -> None:
+    """Reports to no one."""

@@ -5,6 +5,7 @@ Everything here is derived from the database and can be thrown away and rebuilt.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -78,6 +79,11 @@ class Embedder(Protocol):
 
     @property
     def dimensions(self) -> int: ...
+
+    @property
+    def tokenizer(self) -> Path | None:
+        """The `tokenizer.json` in whose tokens chunks are sized; None when it is not known."""
+        ...
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Vectors in the order of the texts, shape (len(texts), dimensions). Does not block the event loop."""

@@ -31,7 +31,7 @@ SUPERVISION_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class SyncParts:
     """What a sync works with."""
 
     sources: Sources
@@ -51,7 +51,7 @@ class Parts:
 class Sync:
     """Brings the workspace in step with its sources. One object runs one sync."""
 
-    def __init__(self, parts: Parts, *, report: Callable[[Progress], None], stopped: Callable[[], bool]) -> None:
+    def __init__(self, parts: SyncParts, *, report: Callable[[Progress], None], stopped: Callable[[], bool]) -> None:
         self._parts = parts
         self._report = report
         self._stopped = stopped

@@ -56,6 +56,11 @@ class Database:
         return self._backend.insert
 
     @property
+    def shown_url(self) -> str:
+        """Where the database is, without a password."""
+        return self._backend.engine.url.render_as_string(hide_password=True)
+
+    @property
     def jobs_url(self) -> str:
         return self._backend.jobs_url
 

@@ -122,6 +122,17 @@ class Documents:
                 found.setdefault(row.document_id, []).append(place)
         return found
 
+    async def access(self, document_id: str) -> set[str]:
+        """The principals who may see a document: those of every source that has it or had it."""
+        statement = (
+            select(SourceRow.access)
+            .join(ItemRow, ItemRow.source_id == SourceRow.id)
+            .join(VersionRow, VersionRow.item_id == ItemRow.id)
+            .where(VersionRow.document_id == document_id)
+        )
+        async with self._database.read() as connection:
+            return {principal for access in (await connection.execute(statement)).scalars() for principal in access}
+
     async def place_of(self, uri: str) -> str | None:
         """The document an item is now, by the item's URI or by its source's URI and its own."""
         full = SourceRow.uri + "/" + ItemRow.uri

@@ -50,14 +50,15 @@ def upgrade() -> None:
         sa.Column("purpose", sa.String(length=64), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("reserved_usd", sa.Float(), nullable=False),
-        sa.Column("cost_usd", sa.Float(), nullable=False),
+        sa.Column("cost_usd", sa.Float(), nullable=True),
         sa.Column("input_tokens", sa.Integer(), nullable=False),
         sa.Column("output_tokens", sa.Integer(), nullable=False),
         sa.Column("seconds", sa.Float(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("error", sa.String(length=32), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index(op.f("ix_model_calls_created_at"), "model_calls", ["created_at"], unique=False)
+    op.create_index(op.f("ix_model_calls_at"), "model_calls", ["at"], unique=False)
     op.create_table(
         "sources",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -136,7 +137,7 @@ def downgrade() -> None:
     op.drop_table("chunks")
     op.drop_index("ix_sources_kind_uri", table_name="sources")
     op.drop_table("sources")
-    op.drop_index(op.f("ix_model_calls_created_at"), table_name="model_calls")
+    op.drop_index(op.f("ix_model_calls_at"), table_name="model_calls")
     op.drop_table("model_calls")
     op.drop_table("leases")
     op.drop_table("facts")

@@ -1,0 +1,25 @@
+"""The documents of a workspace that one caller may see, as answering needs them."""
+
+from intelforge.core.errors import NotFoundError
+from intelforge.core.values import Hit
+from intelforge.index.hits import Retriever, Scope
+from intelforge.store.documents import Documents
+
+
+class ScopedLibrary:
+    """A Library over the index and the database, for one scope."""
+
+    def __init__(self, retriever: Retriever, documents: Documents, scope: Scope) -> None:
+        self._retriever = retriever
+        self._documents = documents
+        self._scope = scope
+
+    async def search(self, question: str, *, limit: int) -> list[Hit]:
+        return await self._retriever.search(question, limit=limit, scope=self._scope)
+
+    async def text(self, document_id: str) -> str:
+        """Raises NotFoundError when the document was purged since the search."""
+        text = await self._documents.text(document_id)
+        if text is None:
+            raise NotFoundError(f"the document {document_id} is gone", hint="ask again")
+        return text

@@ -1,0 +1,168 @@
+"""Looks at everything a user could have wrong, and says the fix."""
+
+import asyncio
+import platform
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from intelforge.core.errors import IntelForgeError
+from intelforge.core.reports import Check
+from intelforge.core.values import Item
+from intelforge.parts import STATE, Parts
+
+LEAST_FREE_MB = 500
+LEAST_OPEN_FILES = 256
+
+
+async def examine(parts: Parts) -> list[Check]:
+    """Every check, in the order in which a user would mend what they find. None of them raises."""
+    looks: list[tuple[str, bool, Callable[[Parts], Awaitable[Check]]]] = [
+        ("python", True, _python),
+        ("workspace folder", True, _folder),
+        ("disk space", True, _disk),
+        ("open files", False, _open_files),
+        ("database", True, _database),
+        ("index", True, _index),
+        ("embedding model", False, _embedder),
+        ("extraction workers", True, _extraction),
+        ("sources", False, _sources),
+        ("git", False, _git),
+        ("language model", False, _model),
+    ]
+    return [await _looked(name, required, look, parts) for name, required, look in looks]
+
+
+async def _looked(name: str, required: bool, look: Callable[[Parts], Awaitable[Check]], parts: Parts) -> Check:
+    try:
+        return await look(parts)
+    except IntelForgeError as error:
+        return Check(name=name, ok=False, detail=error.message, fix=error.hint, required=required)
+
+
+async def _python(parts: Parts) -> Check:
+    detail = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.platform()}"
+    return Check(name="python", ok=sys.version_info >= (3, 11), detail=detail, fix="install Python 3.11 or newer")
+
+
+async def _folder(parts: Parts) -> Check:
+    def writable() -> str:
+        try:
+            with tempfile.TemporaryFile(dir=parts.root / STATE):
+                return ""
+        except OSError as error:
+            return error.strerror or str(error)
+
+    problem = await asyncio.to_thread(writable)
+    fix = f"make {parts.root / STATE} writable"
+    return Check(name="workspace folder", ok=not problem, detail=problem or str(parts.root), fix=fix if problem else "")
+
+
+async def _disk(parts: Parts) -> Check:
+    free = shutil.disk_usage(parts.root).free // 2**20
+    ok = free >= LEAST_FREE_MB
+    fix = "" if ok else f"free at least {LEAST_FREE_MB} MB on the disk of {parts.root}"
+    return Check(name="disk space", ok=ok, detail=f"{free:,} MB free", fix=fix)
+
+
+async def _open_files(parts: Parts) -> Check:
+    try:
+        import resource
+    except ImportError:
+        return Check(name="open files", ok=True, detail="no limit on this system", required=False)
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    ok = soft >= LEAST_OPEN_FILES or soft == resource.RLIM_INFINITY
+    fix = "" if ok else "ulimit -n 4096"
+    return Check(name="open files", ok=ok, detail=f"at most {soft}", fix=fix, required=False)
+
+
+async def _database(parts: Parts) -> Check:
+    counts = await parts.documents.counts("")
+    detail = f"{parts.database.shown_url}: {counts.documents:,} documents, {counts.chunks:,} chunks"
+    return Check(name="database", ok=True, detail=detail)
+
+
+async def _index(parts: Parts) -> Check:
+    held = await (await parts.store()).inventory()
+    wanted = await parts.documents.standings()
+    differing = sum(
+        1
+        for document_id in {*held, *wanted}
+        if (held[document_id].chunks if document_id in held else 0)
+        != (wanted[document_id].chunks if document_id in wanted else 0)
+    )
+    current = await parts.documents.counts("")
+    behind = current.chunks - current.indexed
+    ok = differing == 0 and behind == 0
+    detail = f"{parts.settings.index}: {len(held):,} documents"
+    if not ok:
+        detail += f", {differing} differ from the database, {behind} chunks are missing"
+    return Check(name="index", ok=ok, detail=detail, fix="" if ok else "run: intelforge sync")
+
+
+async def _embedder(parts: Parts) -> Check:
+    if parts.settings.embedder in ("none:", "none"):
+        return Check(name="embedding model", ok=True, detail="none: search is by words only", required=False)
+    embedder = parts.embedder()
+    if embedder is None:
+        error = parts.embedder_error
+        fix = error.hint if error else ""
+        return Check(name="embedding model", ok=False, detail=error.message if error else "", fix=fix, required=False)
+    [vector] = await embedder.embed(["hello"])
+    detail = f"{embedder.name}, {len(vector)} dimensions"
+    return Check(name="embedding model", ok=True, detail=detail, required=False)
+
+
+async def _extraction(parts: Parts) -> Check:
+    from intelforge.refine.pool import Refinery
+
+    settings = parts.settings
+    async with Refinery(
+        workers=1,
+        seconds=settings.extract_seconds,
+        memory_mb=settings.extract_memory_mb,
+        tokenizer=None,
+        chunk_tokens=settings.chunk_tokens,
+    ) as refinery:
+        await refinery.refine(Item(uri="check.md", data=b"# Check\n\nA worker reads this.\n"))
+    detail = f"{settings.workers} workers, {settings.extract_seconds:g} s and {settings.extract_memory_mb} MB an item"
+    return Check(name="extraction workers", ok=True, detail=detail)
+
+
+async def _sources(parts: Parts) -> Check:
+    found = await parts.sources.statuses()
+    if not found:
+        return Check(
+            name="sources", ok=False, detail="there are none", fix="run: intelforge add PATH_OR_URL", required=False
+        )
+    missing = await asyncio.to_thread(_missing, [one.source.uri for one in found])
+    broken = [one for one in found if one.error]
+    detail = f"{len(found)} sources"
+    if missing:
+        detail += f"; not there: {', '.join(missing[:3])}"
+    elif broken:
+        detail += f"; {broken[0].source.uri}: {broken[0].error}"
+    ok = not missing and not broken
+    fix = "" if ok else "mount or restore it, or run: intelforge sources remove ID"
+    return Check(name="sources", ok=ok, detail=detail, fix=fix, required=False)
+
+
+async def _git(parts: Parts) -> Check:
+    path = shutil.which("git")
+    fix = "" if path else "install git, to add git repositories"
+    return Check(name="git", ok=path is not None, detail=path or "not installed", fix=fix, required=False)
+
+
+async def _model(parts: Parts) -> Check:
+    model = await parts.model()
+    if model is None:
+        detail = f"{parts.settings.llm}: no language model; answers are quoted sentences"
+        return Check(name="language model", ok=True, detail=detail, required=False)
+    return Check(name="language model", ok=True, detail=model.name, required=False)
+
+
+def _missing(uris: Sequence[str]) -> list[str]:
+    return [uri for uri in uris if uri.startswith("/") and not Path(uri).exists()]

@@ -1,0 +1,99 @@
+"""Turns what the index found into hits: current documents only, for the caller's principals only, with their places.
+
+The database has the last word: a chunk whose document no item has any more is left out, whatever the index says.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from intelforge.core.values import EVERYONE, Hit, SourceKind
+from intelforge.index.protocol import Embedder, VectorStore
+from intelforge.index.search import Fused, search
+from intelforge.store.documents import Documents, Place, chunk_value
+
+MORE: Final = 4
+"""times as many candidates each time too few may be seen"""
+MOST: Final = 2000
+"""candidates at the most"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Which documents a search may see."""
+
+    principals: Sequence[str] = (EVERYONE,)
+    source_id: str | None = None
+
+
+class Retriever:
+    """Searches the index and gives hits."""
+
+    def __init__(self, documents: Documents, store: VectorStore, embedder: Embedder | None) -> None:
+        self._documents = documents
+        self._store = store
+        self._embedder = embedder
+
+    async def search(self, query: str, *, limit: int, scope: Scope) -> list[Hit]:
+        """The best `limit` chunks of the documents in scope, best first."""
+        candidates = limit
+        while True:
+            found = await search(query, store=self._store, embedder=self._embedder, limit=candidates)
+            places = await self._visible({entry.document_id for entry in found}, scope)
+            seen = [entry for entry in found if entry.document_id in places]
+            if len(seen) >= limit or len(found) < candidates or candidates >= MOST:
+                return await self._hits(seen[:limit], places)
+            candidates = min(MOST, candidates * MORE)
+
+    async def _visible(self, document_ids: Collection[str], scope: Scope) -> dict[str, list[Place]]:
+        return may_see(await self._documents.places(document_ids, source_id=scope.source_id), scope.principals)
+
+    async def _hits(self, found: Sequence[Fused], places: Mapping[str, Sequence[Place]]) -> list[Hit]:
+        keys = {entry.chunk_id: _key(entry.chunk_id) for entry in found}
+        rows = await self._documents.chunks(list(keys.values()))
+        texts = await self._documents.texts({entry.document_id for entry in found})
+        hits: list[Hit] = []
+        for entry in found:
+            row = rows.get(keys[entry.chunk_id])
+            if row is None or entry.document_id not in texts:
+                continue
+            title, text = texts[entry.document_id]
+            first, *others = places[entry.document_id]
+            first_line = text.count("\n", 0, row.start_char) + 1
+            hits.append(
+                Hit(
+                    chunk=chunk_value(row, text),
+                    score=entry.score,
+                    scores=entry.scores,
+                    source_id=first.source_id,
+                    uri=first.uri,
+                    location=location(first),
+                    title=title,
+                    duplicates=tuple(location(place) for place in others),
+                    first_line=first_line,
+                    last_line=first_line + text.count("\n", row.start_char, row.end_char),
+                )
+            )
+        return hits
+
+
+def may_see(places: Mapping[str, Sequence[Place]], principals: Sequence[str]) -> dict[str, list[Place]]:
+    """The places these principals may see, by document id; documents without any are left out."""
+    allowed = {EVERYONE, *principals}
+    seen = {
+        document_id: [place for place in found if allowed.intersection(place.access)]
+        for document_id, found in places.items()
+    }
+    return {document_id: found for document_id, found in seen.items() if found}
+
+
+def location(place: Place) -> str:
+    """What a user can open: an absolute path or a URL."""
+    if place.source_kind in (SourceKind.FILE, SourceKind.WEB):
+        return place.source_uri
+    return f"{place.source_uri.rstrip('/')}/{place.uri}"
+
+
+def _key(chunk_id: str) -> tuple[str, int]:
+    document_id, _, ordinal = chunk_id.rpartition(":")
+    return document_id, int(ordinal)

@@ -1,0 +1,178 @@
+"""The parts of one workspace, each built when it is first needed and closed with the workspace."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from intelforge.collect.protocol import Collector
+from intelforge.collect.registry import open_collector
+from intelforge.core.errors import ErrorCode, IntelForgeError
+from intelforge.core.registry import load_backend
+from intelforge.core.settings import Settings
+from intelforge.core.values import Source
+from intelforge.index.hits import Retriever
+from intelforge.index.protocol import Embedder, VectorStore
+from intelforge.models.gateway import hosts_of, open_model
+from intelforge.models.ledger import Ledger
+from intelforge.models.protocol import LanguageModel
+from intelforge.security.egress import Egress
+from intelforge.store.calls import Calls
+from intelforge.store.database import Database, open_database
+from intelforge.store.documents import Documents
+from intelforge.store.facts import Facts
+from intelforge.store.items import Items
+from intelforge.store.leases import Leases, process_name
+from intelforge.store.sources import Sources
+
+if TYPE_CHECKING:
+    from intelforge.ingest.sync import SyncParts
+
+STATE = ".intelforge"
+"""the folder below the workspace that holds what IntelForge keeps"""
+
+
+class Parts:
+    """Opens by URL what the settings name. Everything is closed by `close`, in reverse order."""
+
+    def __init__(self, root: Path, settings: Settings) -> None:
+        self.root = root
+        self.settings = settings
+        self._stack = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._store: VectorStore | None = None
+        self._embedder: Embedder | None = None
+        self._model: LanguageModel | None = None
+        self._model_opened = False
+        self.embedder_error: IntelForgeError | None = None
+        """why there is no embedder although the settings name one"""
+
+    async def open(self) -> None:
+        """Opens the database, and migrates it when it is behind. Raises StorageError."""
+        self.database: Database = await open_database(self.settings.database, root=self.root)
+        self._stack.push_async_callback(self.database.close)
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+    @functools.cached_property
+    def sources(self) -> Sources:
+        return Sources(self.database)
+
+    @functools.cached_property
+    def items(self) -> Items:
+        return Items(self.database)
+
+    @functools.cached_property
+    def documents(self) -> Documents:
+        return Documents(self.database)
+
+    @functools.cached_property
+    def facts(self) -> Facts:
+        return Facts(self.database)
+
+    @functools.cached_property
+    def leases(self) -> Leases:
+        return Leases(self.database, owner=process_name())
+
+    @functools.cached_property
+    def egress(self) -> Egress:
+        """The way out. The language model's host may be private: the user named it."""
+        allowed = {*self.settings.allow_hosts, *hosts_of(self.settings.llm)}
+        egress = Egress(
+            allow_hosts=allowed, timeout=self.settings.web_timeout, max_redirects=self.settings.web_max_redirects
+        )
+        self._stack.push_async_callback(egress.close)
+        return egress
+
+    async def store(self) -> VectorStore:
+        """The vector store. Raises StorageError when it cannot be opened."""
+        async with self._opening:
+            if self._store is None:
+                store: VectorStore = load_backend("vector_stores", self.settings.index)(
+                    self.settings.index, root=self.root
+                )
+                self._store = await self._stack.enter_async_context(store)
+            return self._store
+
+    def embedder(self) -> Embedder | None:
+        """The embedder; None when the settings want none, or when its weights are not here (see `embedder_error`)."""
+        if self._embedder is None and self.settings.embedder not in ("none:", "none"):
+            try:
+                self._embedder = load_backend("embedders", self.settings.embedder)(self.settings.embedder)
+                self.embedder_error = None
+            except IntelForgeError as error:
+                if error.error_code is not ErrorCode.MISSING_MODEL:
+                    raise
+                self.embedder_error = error
+        return self._embedder
+
+    async def model(self) -> LanguageModel | None:
+        """The language model; None when there is none. Raises what opening it raises."""
+        if not self._model_opened:
+            client = await self._stack.enter_async_context(self.egress.client(timeout=self.settings.llm_timeout))
+            self._model = await open_model(
+                self.settings.llm,
+                client=client,
+                ledger=Ledger(Calls(self.database)),
+                timeout=self.settings.llm_timeout,
+            )
+            self._model_opened = True
+        return self._model
+
+    def collector(self, source: Source) -> Collector:
+        """A collector of the source; the caller closes it."""
+        return open_collector(source, settings=self.settings, egress=self.egress, state=self.root / STATE)
+
+    async def retriever(self) -> Retriever:
+        return Retriever(self.documents, await self.store(), self.embedder())
+
+    @asynccontextmanager
+    async def syncing(self) -> AsyncIterator["SyncParts"]:
+        """What a sync works with, open for the block. The job engine is imported here: nothing else needs it."""
+        from intelforge.ingest.batch import Batch
+        from intelforge.ingest.collectors import Collectors
+        from intelforge.ingest.embed import Embedding
+        from intelforge.ingest.index import Indexer
+        from intelforge.ingest.sync import SyncParts
+        from intelforge.jobs.leases import LeaseHolder
+        from intelforge.refine.pool import Refinery
+
+        settings, store, embedder = self.settings, await self.store(), self.embedder()
+        refinery = Refinery(
+            workers=settings.workers,
+            seconds=settings.extract_seconds,
+            memory_mb=settings.extract_memory_mb,
+            tokenizer=embedder.tokenizer if embedder else None,
+            chunk_tokens=settings.chunk_tokens,
+        )
+        collectors = Collectors(self.sources, self.collector)
+        async with LeaseHolder(self.leases) as holder, refinery:
+            indexer = Indexer(self.documents, store, holder)
+
+            def batch(advanced: Callable[[int], None]) -> Batch:
+                return Batch(
+                    items=self.items,
+                    indexer=indexer,
+                    collector_of=collectors.of,
+                    refine=refinery.refine_many,
+                    advanced=advanced,
+                )
+
+            yield SyncParts(
+                sources=self.sources,
+                items=self.items,
+                leases=self.leases,
+                holder=holder,
+                indexer=indexer,
+                engine=self._engine(),
+                batch=batch,
+                embedding=Embedding(self.documents, self.facts, store, embedder, holder) if embedder else None,
+                collectors=collectors,
+                batch_items=settings.batch_items,
+            )
+
+    def _engine(self) -> Any:
+        return load_backend("job_engines", self.settings.jobs)(self.settings.jobs, database_url=self.database.jobs_url)
