@@ -1,5 +1,6 @@
 """A workspace that returns what a test sets, for tests of the interfaces."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -96,7 +97,7 @@ class FakeWorkspace(Workspace):
     checks: list[Check] = field(default_factory=lambda: [Check(name="database", ok=True, detail="WAL")])
     during_sync: Callable[["FakeWorkspace"], None] = lambda workspace: None
     calls: list[tuple[Any, ...]] = field(default_factory=list)
-    stops: int = 0
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
     opened: list[Path | None] = field(default_factory=list)
     closed: int = 0
 
@@ -142,10 +143,10 @@ class FakeWorkspace(Workspace):
         if report:
             report(Progress(stage=Stage.INGESTING, done=3, total=10, rate=5.0, eta=1.4))
         self.during_sync(self)
-        return replace(self.done, complete=not self.stops)
+        return replace(self.done, complete=not self.stopping.is_set())
 
     def stop(self) -> None:
-        self.stops += 1
+        self.stopping.set()
 
     async def watch(self, *, report: Callable[[Progress], None] | None = None) -> AsyncIterator[SyncReport]:
         self._called("watch")

@@ -1,32 +1,216 @@
-"""The command line as a whole: every command runs, and what it prints is what was documented."""
+"""The command line as a whole: what every command has in common."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
+from intelforge import __version__
+from intelforge.core.errors import OUTCOMES, ErrorCode, IntelForgeError, NotFoundError
+from intelforge.interfaces.cli.main import run
+from intelforge.interfaces.cli.schema import OUTPUTS, plain
 from intelforge.testing.terminal import Terminal
+from intelforge.testing.workspace import make_hit
+
+COMMANDS = {
+    "init": ["init", "/data"],
+    "add": ["add", "/data/docs", "https://example.com/"],
+    "sources": ["sources"],
+    "sources list": ["sources", "list"],
+    "sources remove": ["sources", "remove", "s1", "--yes"],
+    "sync": ["sync"],
+    "status": ["status"],
+    "search": ["search", "timeout"],
+    "ask": ["ask", "What does a timeout do?"],
+    "show": ["show", "d0c", "--span", "9:36"],
+    "config": ["config"],
+    "config show": ["config", "show"],
+    "config set": ["config", "set", "embedder", "none:"],
+    "models": ["models"],
+    "models list": ["models", "list"],
+    "models pull": ["models", "pull"],
+    "doctor": ["doctor"],
+}
+HEAVY = ("sqlalchemy", "pydantic", "lancedb", "numpy", "onnxruntime", "httpx", "dbos", "intelforge.workspace")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["init", "/data"],
-        ["add", "/data/docs"],
-        ["sources"],
-        ["sources", "list"],
-        ["sources", "remove", "s1", "--yes"],
-        ["sync"],
-        ["status"],
-        ["search", "timeout"],
-        ["ask", "What does a timeout do?"],
-        ["show", "d0c"],
-        ["config", "show"],
-        ["config", "set", "embedder", "none:"],
-        ["models", "list"],
-        ["models", "pull"],
-        ["doctor"],
-    ],
-    ids=" ".join,
-)
-def test_every_command_succeeds_and_prints_something(terminal: Terminal, arguments: list[str]) -> None:
+def test_this_list_and_the_demo_are_all_commands() -> None:
+    assert {*COMMANDS, "demo"} == set(OUTPUTS)
+
+
+@pytest.mark.parametrize("arguments", COMMANDS.values(), ids=COMMANDS)
+def test_command_prints_its_result_and_nothing_else(terminal: Terminal, arguments: list[str]) -> None:
     assert terminal.run(*arguments) == 0
     assert terminal.out.strip()
     assert not terminal.err
+
+
+@pytest.mark.parametrize(("words", "arguments"), COMMANDS.items(), ids=COMMANDS)
+def test_json_is_one_document_of_the_documented_type(terminal: Terminal, words: str, arguments: list[str]) -> None:
+    assert terminal.run(*arguments, "--json") == 0
+    assert terminal.out.count("\n") == 1
+    assert not terminal.err
+    typed: object = TypeAdapter(OUTPUTS[words]).validate_json(terminal.out)
+    assert plain(typed) == json.loads(terminal.out)
+
+
+@pytest.mark.parametrize("arguments", [["--json", "status"], ["status", "--json"]], ids=" ".join)
+def test_global_options_stand_before_or_after_the_command(terminal: Terminal, arguments: list[str]) -> None:
+    terminal.run("-w", "/here", *arguments)
+    assert json.loads(terminal.out)["documents"] == 9
+    assert terminal.workspace.opened == [Path("/here")]
+
+
+def test_a_group_without_a_command_takes_them_too(terminal: Terminal) -> None:
+    assert terminal.json("-w", "/here", "sources")["sources"][0]["source"]["id"] == "s1"
+    assert terminal.workspace.opened == [Path("/here")]
+
+
+def test_version(terminal: Terminal) -> None:
+    assert terminal.run("--version") == 0
+    assert terminal.out == f"{__version__}\n"
+
+
+@pytest.mark.parametrize("code", list(ErrorCode))
+def test_error_is_one_line_and_its_code_is_the_exit_code(terminal: Terminal, code: ErrorCode) -> None:
+    terminal.workspace.error = IntelForgeError("the disk\nis full", hint="free some space", code=code)
+    assert terminal.run("status") == OUTCOMES[code].exit_code
+    assert terminal.err == "error: the disk is full. free some space\n"
+    assert terminal.out == ""
+
+
+def test_error_as_json(terminal: Terminal) -> None:
+    terminal.workspace.error = NotFoundError("nothing there", hint="look elsewhere")
+    expected = {"error": {"code": "not_found", "message": "nothing there", "hint": "look elsewhere"}}
+    assert terminal.json("status") == expected
+    assert terminal.err == ""
+
+
+def test_error_text_cannot_drive_the_terminal(terminal: Terminal) -> None:
+    terminal.workspace.error = NotFoundError("no \x1b]0;owned\x07\x1b[31mfile\r")
+    terminal.run("status")
+    assert terminal.err == "error: no file\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nope"], "No such command 'nope'"),
+        (["searhc", "x"], "Did you mean 'search'?"),
+        (["search"], "Missing argument 'QUERY'"),
+        (["search", "x", "--limit", "0"], "'--limit'"),
+        (["status", "--what"], "No such option: --what"),
+        (["add", "x", "--kind", "moon"], "'moon' is not one of 'folder', 'file', 'git', 'web'"),
+    ],
+)
+def test_mistake_in_the_line_is_one_line_and_exit_code_2(
+    terminal: Terminal, arguments: list[str], message: str
+) -> None:
+    assert terminal.run(*arguments) == 2
+    assert terminal.err.startswith("error: ")
+    assert message in terminal.err
+    assert "--help" in terminal.err
+    assert terminal.err.count("\n") == 1
+    assert message in terminal.json(*arguments)["error"]["message"]
+
+
+def test_unexpected_error_is_one_line_that_names_debug(terminal: Terminal) -> None:
+    terminal.workspace.error = RuntimeError("wires crossed")
+    assert terminal.run("status") == 1
+    assert terminal.err == "error: unexpected RuntimeError: wires crossed. run again with --debug\n"
+    assert terminal.json("status")["error"]["code"] == "internal"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("wires crossed"), NotFoundError("wires crossed")])
+def test_debug_shows_the_traceback(terminal: Terminal, error: Exception) -> None:
+    terminal.workspace.error = error
+    terminal.run("status", "--debug")
+    assert "Traceback" in terminal.err
+    assert "in status" in terminal.err
+
+
+def test_json_after_two_dashes_is_a_word_of_the_question(terminal: Terminal) -> None:
+    terminal.workspace.error = NotFoundError("nothing there")
+    assert terminal.run("ask", "--", "--json") == 4
+    assert terminal.workspace.calls == [("ask", "--json", None)]
+    assert terminal.err == "error: nothing there\n"
+
+
+def test_no_command_shows_the_help(terminal: Terminal) -> None:
+    assert terminal.run() == 0
+    assert "Usage: intelforge" in terminal.out
+    assert not terminal.workspace.opened
+
+
+def test_reader_that_went_away_is_no_error(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(io.StringIO):
+        def fileno(self) -> int:
+            return null.fileno()
+
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    with Path(os.devnull).open("w") as null:
+        monkeypatch.setattr(sys, "stdout", Closed())
+        assert terminal.run("status", "--json") == 1
+        assert terminal.run("status") == 1
+    assert terminal.err == ""
+
+
+def test_terminal_without_unicode_shows_substitutes(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    terminal.workspace.hits = [make_hit("Grüße … 漢字 \ud800")]
+    assert terminal.run("search", "Grüße") == 0
+    assert b"Gr??e" in written.getvalue()
+
+
+def test_json_has_no_character_that_a_terminal_could_refuse(terminal: Terminal) -> None:
+    assert terminal.json("search", "漢字 \udcff")["query"] == "漢字 \udcff"
+    assert terminal.out.isascii()
+
+
+def test_help_needs_none_of_the_heavy_modules() -> None:
+    script = f"""
+import sys
+from intelforge.interfaces.cli.main import run
+assert run(["--help"]) == 0
+loaded = [name for name in {HEAVY!r} if name in sys.modules]
+assert not loaded, loaded
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_help_comes_within_three_tenths_of_a_second() -> None:
+    command = [sys.executable, "-c", "from intelforge.interfaces.cli.main import run; run(['--help'])"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        times.append(time.perf_counter() - start)
+    noise = 2.0  # tests run beside each other
+    assert min(times) < 0.3 * noise
+
+
+def test_the_process_ends_with_the_exit_code() -> None:
+    command = [sys.executable, "-c", "from intelforge.interfaces.cli.main import main; main()", "nope"]
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 2
+
+
+def test_every_error_code_has_an_outcome() -> None:
+    assert set(OUTCOMES) == set(ErrorCode)
+
+
+def test_run_never_raises(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> None:
+        raise KeyboardInterrupt
+
+    assert run(["status"], broken) == 130  # type: ignore[arg-type]
+    assert capsys.readouterr().err == "error: interrupted\n"

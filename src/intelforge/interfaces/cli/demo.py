@@ -84,7 +84,7 @@ def _fetch_model(session: Session, backend: Backend) -> tuple[str, ...]:
         return ()
 
     async def pulled() -> ModelInfo:
-        with progress_bars(session.errors, shown=not session.json) as display:
+        with progress_bars(session.errors, shown=not session.json, title="Fetching") as display:
             return await backend.pull_model(DEFAULT_MODEL, report=display.report)
 
     try:

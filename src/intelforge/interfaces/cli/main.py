@@ -23,8 +23,8 @@ Begin with: intelforge init, add PATH_OR_URL, sync, then ask "…". Or see it wo
 
 def build_app() -> typer.Typer:
     """The whole command line, in the order in which a new user needs it."""
-    app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-    app.callback()(_root)
+    app = typer.Typer(help=HELP, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.callback(invoke_without_command=True)(_root)
     setup.register_init(app)
     sources.register(app)
     syncing.register(app)
@@ -75,6 +75,8 @@ def _root(
     debug: Debug = False,
 ) -> None:
     add_globals(context, folder=folder, json=json, debug=debug)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def _console(*, stderr: bool = False) -> Console:

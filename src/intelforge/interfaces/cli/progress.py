@@ -39,8 +39,9 @@ class _Pace(ProgressColumn):
 class ProgressDisplay:
     """One bar for every stage that has begun; without `bars` nothing is drawn."""
 
-    def __init__(self, bars: Bars | None = None) -> None:
+    def __init__(self, bars: Bars | None = None, *, title: str = "") -> None:
         self._bars = bars
+        self._title = title
         self._tasks: dict[Stage, TaskID] = {}
 
     def report(self, progress: Progress) -> None:
@@ -53,7 +54,7 @@ class ProgressDisplay:
         task = self._tasks.get(progress.stage)
         if task is None:
             self._fill(self._bars)
-            title = progress.stage.value.capitalize()
+            title = self._title or progress.stage.value.capitalize()
             task = self._tasks[progress.stage] = self._bars.add_task(title, total=None, progress=progress, detail="")
         detail = one_line(progress.detail, limit=30)
         self._bars.update(task, completed=progress.done, total=progress.total, progress=progress, detail=detail)
@@ -83,8 +84,11 @@ class ProgressDisplay:
 
 
 @contextlib.contextmanager
-def progress_bars(console: Console, *, shown: bool) -> Iterator[ProgressDisplay]:
-    """A display to report to; bars are drawn while the context is open if `shown` and on a terminal."""
+def progress_bars(console: Console, *, shown: bool, title: str = "") -> Iterator[ProgressDisplay]:
+    """A display to report to; bars are drawn while the context is open if `shown` and on a terminal.
+
+    They are called after their stages, or by `title` where the work has none.
+    """
     if not (shown and console.is_terminal):
         yield ProgressDisplay()
         return
@@ -97,4 +101,4 @@ def progress_bars(console: Console, *, shown: bool) -> Iterator[ProgressDisplay]
         TextColumn("{task.fields[detail]}", style="dim", markup=False),
     )
     with Bars(*columns, console=console, transient=True) as bars:
-        yield ProgressDisplay(bars)
+        yield ProgressDisplay(bars, title=title)

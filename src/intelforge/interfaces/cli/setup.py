@@ -11,10 +11,18 @@ from intelforge.core.reports import ModelInfo
 from intelforge.interfaces.cli.progress import progress_bars
 from intelforge.interfaces.cli.sanitize import one_line
 from intelforge.interfaces.cli.schema import InitOutput, ModelsOutput, SettingsOutput
-from intelforge.interfaces.cli.session import Session, command
+from intelforge.interfaces.cli.session import Session, command, group
 from intelforge.interfaces.cli.tables import render_models, render_settings
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+CONFIG_HELP = """Show and change settings. Without a further word, show them.
+
+Example: intelforge config
+"""
+MODELS_HELP = """List and fetch embedding models. Without a further word, list them.
+
+Example: intelforge models
+"""
 
 
 def register_init(app: typer.Typer) -> None:
@@ -22,15 +30,15 @@ def register_init(app: typer.Typer) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    config = typer.Typer(help="Show and change settings.\n\nExample: intelforge config show", no_args_is_help=True)
+    config = typer.Typer(help=CONFIG_HELP)
+    group(config)(show_settings)
     command(config, "show")(show_settings)
     command(config, "set")(set_setting)
     app.add_typer(config, name="config")
-    models = typer.Typer(
-        help="Fetch and list embedding models.\n\nExample: intelforge models list", no_args_is_help=True
-    )
-    command(models, "pull")(pull)
+    models = typer.Typer(help=MODELS_HELP)
+    group(models)(list_models)
     command(models, "list")(list_models)
+    command(models, "pull")(pull)
     app.add_typer(models, name="models")
 
 
@@ -102,7 +110,7 @@ def pull(
         raise NotFoundError(f"there is no model {name!r}", hint=f"known: {', '.join(known)}")
 
     async def pulled() -> ModelInfo:
-        with progress_bars(session.errors, shown=not session.json) as display:
+        with progress_bars(session.errors, shown=not session.json, title="Fetching") as display:
             return await backend.pull_model(name, report=display.report)
 
     model = session.run(pulled, then=f"models pull {name}")
