@@ -22,7 +22,8 @@ _NEVER_LAST: Final = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs|Fig|No|Mr|Mrs|Ms|Dr|Pr
 _SELDOM_LAST: Final = re.compile(r"\b(?:etc|al|Inc|Ltd|Co|Corp|Jr|Sr|a\.m|p\.m)\.$")
 _BEGINS: Final = re.compile(r"[\"'“‘(\[`*_<:]*(?:[A-Z0-9]|[^\x00-\x7f]|\w+[_.(]\w*|[-–—:@$/%~|&+{])|[`*\"'“‘(\[]")
 _LINK: Final = re.compile(r"!?\[([^\]\[]*)\]\([^()\s]*(?:\s+\"[^\"]*\")?\)")
-_MARKS: Final = re.compile(r"\*\*|``")
+_RST_LINK: Final = re.compile(r"`([^`<]+?)\s*<[^>`]+>`_{1,2}")
+_MARKS: Final = re.compile(r"\*\*|``|</?[a-zA-Z][^<>]*>")
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
 _STATEMENT: Final = re.compile(
     r"\s*(?:(?:from|import|return|raise|assert|del|print|yield|await|elif|else|try|except|finally)\b[^.!?]*[:()=\]]\s*$"
@@ -119,7 +120,7 @@ def _strip(text: str, start: int, end: int) -> Iterator[Span]:
 
 def _readable(quote: str, *, markup: bool) -> str:
     if markup:
-        quote = _MARKS.sub("", _LINK.sub(r"\1", quote))
+        quote = _MARKS.sub("", _RST_LINK.sub(r"\1", _LINK.sub(r"\1", quote)))
     return " ".join(quote.split())
 
 
