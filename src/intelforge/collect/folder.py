@@ -7,7 +7,7 @@ from itertools import islice
 
 from watchfiles import Change, awatch
 
-from intelforge.collect.ignores import IgnoreTree, outer_ignore_files
+from intelforge.collect.ignores import IgnoreTree, folder_ignore_files, outer_ignore_files
 from intelforge.collect.media import media_type
 from intelforge.collect.names import path_of, uri_of
 from intelforge.collect.protocol import ListingEvent
@@ -30,14 +30,13 @@ class FolderCollector:
         self._cursor = source.cursor
         self._ignore = settings.ignore
         self._max_bytes = int(settings.max_file_mb * 1e6)
-        self._tree = IgnoreTree(settings.ignore)
+        self._watched = IgnoreTree(settings.ignore)
         self._closed = asyncio.Event()
 
     async def list(self) -> AsyncIterator[ListingEvent]:
         """Raises NotFoundError when the folder is gone, replaced or not mounted, ItemError when it is unreadable."""
-        self._tree = IgnoreTree(self._ignore, await asyncio.to_thread(outer_ignore_files, self._root))
-        rules = Rules(self._tree, max_bytes=self._max_bytes)
-        events = Walk(self._root, rules, self._cursor).events()
+        tree = await asyncio.to_thread(self._fresh_tree)
+        events = Walk(self._root, Rules(tree, max_bytes=self._max_bytes), self._cursor).events()
         while part := await asyncio.to_thread(lambda: list(islice(events, _SLICE))):
             for event in part:
                 yield event
@@ -66,10 +65,10 @@ class FolderCollector:
 
     async def watch(self) -> AsyncIterator[None]:
         """Yields after a file that is not left out by rule, or an ignore file, was changed."""
-        root = os.fsdecode(self._root)
+        self._watched = await asyncio.to_thread(self._fresh_tree)
         try:
             async for _ in awatch(
-                root,
+                os.fsdecode(self._root),
                 watch_filter=self._wanted,
                 stop_event=self._closed,
                 debounce=500,
@@ -79,16 +78,28 @@ class FolderCollector:
         except OSError as error:
             raise read_error(uri_of(self._root), error) from error
 
+    def _fresh_tree(self) -> IgnoreTree:
+        return IgnoreTree(self._ignore, outer_ignore_files(self._root))
+
     def _wanted(self, change: Change, path: str) -> bool:
         inside = beneath(self._root, os.fsencode(path))
         if not inside:
             return inside == b""
-        parts = inside.split(b"/")
-        rules = Rules(self._tree, max_bytes=self._max_bytes)
-        folders = (b"/".join(parts[:depth]) for depth in range(1, len(parts)))
-        if any(rules.skip_name(folder, is_folder=True) for folder in folders):
-            return False
-        return parts[-1] == b".gitignore" or not rules.skip_name(inside, is_folder=False)
+        if inside.endswith(b".gitignore"):
+            self._watched = self._fresh_tree()
+            return True
+        return not self._left_out(inside)
+
+    def _left_out(self, path: bytes) -> bool:
+        rules = Rules(self._watched, max_bytes=self._max_bytes)
+        parts = path.split(b"/")
+        for depth in range(len(parts)):
+            folder = b"".join(part + b"/" for part in parts[:depth])
+            if not self._watched.knows(folder):
+                self._watched.put(folder, folder_ignore_files(self._root, folder))
+            if rules.skip_name(folder + parts[depth], is_folder=depth < len(parts) - 1):
+                return True
+        return False
 
     async def close(self) -> None:
         self._closed.set()

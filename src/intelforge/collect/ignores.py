@@ -33,6 +33,9 @@ class IgnoreTree:
         self._outer = tuple(outer)
         self._inner: dict[bytes, tuple[IgnoreFile, ...]] = {}
 
+    def knows(self, folder: bytes) -> bool:
+        return folder in self._inner
+
     def put(self, folder: bytes, files: Iterable[IgnoreFile]) -> None:
         """Sets the ignore files that speak for a folder, the strongest first."""
         self._inner[folder] = tuple(files)
@@ -65,6 +68,12 @@ def read_ignore_file(path: bytes, shown: str) -> IgnoreFile | None:
     except NotFoundError:
         return None
     return IgnoreFile.parse(shown, data)
+
+
+def folder_ignore_files(root: bytes, folder: bytes) -> list[IgnoreFile]:
+    """The ignore files of one folder of a source, the strongest first. Raises ItemError for one it cannot read."""
+    paths = (folder + b".gitignore", folder + b".git/info/exclude")
+    return [file for path in paths if (file := read_ignore_file(root + b"/" + path, uri_of(path)))]
 
 
 def outer_ignore_files(root: bytes) -> list[Outer]:

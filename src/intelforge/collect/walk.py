@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from intelforge.collect.gitignore import IgnoreFile
-from intelforge.collect.ignores import read_ignore_file
+from intelforge.collect.ignores import folder_ignore_files
 from intelforge.collect.names import uri_of
 from intelforge.collect.protocol import Complete, ListingEvent, Present, Skipped
 from intelforge.collect.reading import read_error
 from intelforge.collect.rules import Rules
-from intelforge.core.errors import ErrorCode, IntelForgeError, NotFoundError
+from intelforge.core.errors import ErrorCode, ItemError, NotFoundError
 from intelforge.core.values import ItemRef, Validators
 
 _Inode = tuple[int, int]
@@ -150,17 +150,11 @@ class Walk:
 
     def _read_ignore_files(self, folder: bytes, names: set[bytes]) -> Iterator[ListingEvent]:
         files: list[IgnoreFile] = []
-        for name in (b".gitignore", b".git/info/exclude"):
-            path = folder + name
-            if name.partition(b"/")[0] not in names:
-                continue
+        if names & {b".gitignore", b".git"}:
             try:
-                file = read_ignore_file(self.root + b"/" + path, uri_of(path))
-            except IntelForgeError as error:
-                yield _skip(uri_of(path), error.error_code, error.message)
-                continue
-            if file:
-                files.append(file)
+                files = folder_ignore_files(self.root, folder)
+            except ItemError as error:
+                yield _skip(uri_of(folder + b".gitignore"), error.error_code, error.message)
         self.rules.tree.put(folder, files)
 
 
