@@ -12,6 +12,7 @@ Span = tuple[int, int]
 
 _FENCE: Final = re.compile(r"\s*(`{3,}|~{3,})")
 _HEADING: Final = re.compile(r"#{1,6}\s+(?P<title>.*?)\s*#*\s*$")
+_QUOTED: Final = re.compile(r"\s*(?!>>>)(?:>\s?)+(?=[^>\s])")
 _UNDERLINE: Final = re.compile(r"\s*([=\-~^\"'*+#.:_])\1{2,}\s*$")
 _ITEM: Final = re.compile(r"\s*(?:[-*+•]|\(?\d{1,3}[.)]|[a-zA-Z]\))\s+(?=\S)")
 _FIELD: Final = re.compile(r"\s*(?:[:@]\w[\w ,*.]*:?|\.\. [\w-]+:: ?|\w[\w.*]* ?(?:\([\w ,.\[\]|]*\))?:)(?=\s+\S)")
@@ -65,6 +66,8 @@ class _Scanner:
         fence = ""
         skip_deeper_than: int | None = None
         for place, (start, end) in enumerate(self._lines):
+            if quoted := _QUOTED.match(self._text, start, end):
+                start = quoted.end()
             line = self._text[start:end]
             mark = _FENCE.match(line)
             if fence:
@@ -76,6 +79,7 @@ class _Scanner:
                 skip_deeper_than = None
             if mark:
                 fence = mark[1]
+                self._in_list = self._in_list and _indent(line) > 0
                 yield from self._close()
             elif not line.strip():
                 yield from self._close()
@@ -92,6 +96,7 @@ class _Scanner:
             self._heading = heading["title"] if heading else line.strip()
             self._in_list = False
         elif _UNDERLINE.match(line) or _NOT_PROSE.match(line):
+            self._in_list = self._in_list and _indent(line) > 0
             yield from self._close()
         elif item := _ITEM.match(line):
             yield from self._close()

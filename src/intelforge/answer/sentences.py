@@ -27,6 +27,7 @@ _MARKS: Final = re.compile(r"\*\*|``|</?[a-zA-Z][^<>]*>")
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
 _STATEMENT: Final = re.compile(
     r"\s*(?:(?:from|import|return|raise|assert|del|print|yield|await|elif|else|try|except|finally)\b[^.!?]*[:()=\]]\s*$"
+    r"|(?:from|import)\s+[\w.]+(?:\s+(?:as|import)\s+[\w.*, ()]+)?$"
     r"|(?:if|for|while|with|def|class|async)\b.*:\s*$|[\w.\[\]\"']+\s*[-+*/|&]?=(?!=)|[\w.]+\([^.!?]*\)\s*$|[@{}<])"
 )
 

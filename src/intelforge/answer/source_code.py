@@ -99,7 +99,7 @@ def _words(text: str, family: str) -> Iterator[_Words]:
         elif family != HASHES and token["body"] is not None:
             margin = _MARGIN if family == BRACES else _STRING_MARGIN
             spans = _without_margin(text, *token.span("body"), margin)
-            yield _Words("docstring", start, end, len(before) - len(before.lstrip()) or len(before), spans)
+            yield _Words("docstring", start, end, len(before) - len(before.lstrip()), spans)
         elif family == PYTHON and not before.strip() and text[:line].endswith(":\n"):
             body = start + len(token[0]) - len(token[0].lstrip("rRbBuUfF")) + 1
             yield _Words("docstring", start, end, start - line, ((body, end - 1),))
