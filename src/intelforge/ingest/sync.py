@@ -133,11 +133,12 @@ class Sync:
             await self._take_over()
 
     async def _take_over(self) -> None:
-        """Takes up the jobs of executors that died. Forgetting the lease decides who does."""
-        for lease in await self._parts.leases.expired(prefix=EXECUTOR):
-            if await self._parts.leases.forget(lease):
-                await self._parts.engine.recover(lease.name)
-                self._unclean = True
+        """Takes up the jobs of executors that died."""
+        leases, engine = self._parts.leases, self._parts.engine
+        for lease in await leases.expired(prefix=EXECUTOR):
+            self._unclean |= await leases.forget(lease)
+        async with self._parts.holder.hold("recovery", detail="recovering jobs"):
+            await engine.recover({lease.name for lease in await leases.held(prefix=EXECUTOR)})
 
     async def _sync(self, source: Source, *, retry_failed: bool) -> SyncReport:
         def waiting() -> None:
@@ -179,9 +180,7 @@ class Sync:
         """Only when every batch has been stored may the rest be taken as gone and the cursor move on."""
         if not await self._drain(source):
             return _counted(listing, complete=False)
-        failures = await self._parts.engine.failures(f"{source.id}/")
-        await self._parts.engine.forget(f"{source.id}/")
-        if failures:
+        if failures := await self._parts.engine.settle(f"{source.id}/"):
             reason = next(iter(failures.values()))
             await self._parts.sources.failed(source.id, reason)
             return replace(_counted(listing, complete=False), errors=(f"{source.uri}: {reason}",))

@@ -7,7 +7,7 @@ first to finish. Steps are coroutines of the workspace's event loop; DBOS's own 
 import asyncio
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
@@ -45,6 +45,7 @@ class DbosEngine:
         self._database_url = database_url
         self._kinds: Mapping[str, Sequence[Step]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._running: set[int] = set()
 
     async def start(self, kinds: Mapping[str, Sequence[Step]], *, executor: str, concurrency: int) -> None:
         while not _instance.acquire(blocking=False):  # noqa: ASYNC110 - held by another thread's loop, perhaps
@@ -87,34 +88,32 @@ class DbosEngine:
         )
         return sorted(workflow.workflow_id for workflow in found)
 
-    async def failures(self, prefix: str) -> dict[str, str]:
-        found = await asyncio.to_thread(
-            DBOS.list_workflows,
-            status=["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "CANCELLED"],
-            workflow_id_prefix=prefix,
-            load_input=False,
-        )
-        return {workflow.workflow_id: str(workflow.error or workflow.status) for workflow in found}
+    async def recover(self, alive: Collection[str]) -> None:
+        await asyncio.to_thread(self._recover, alive)
 
-    async def recover(self, executor: str) -> None:
-        await asyncio.to_thread(self._recover, executor)
+    def _recover(self, alive: Collection[str]) -> None:
+        for workflow in DBOS.list_workflows(status="PENDING", load_input=False, load_output=False):
+            if workflow.executor_id not in alive:
+                DBOS.resume_workflow(workflow.workflow_id, queue_name=QUEUE)
 
-    def _recover(self, executor: str) -> None:
-        for workflow in DBOS.list_workflows(
-            status="PENDING", executor_id=executor, load_input=False, load_output=False
-        ):
-            DBOS.resume_workflow(workflow.workflow_id, queue_name=QUEUE)
+    async def settle(self, prefix: str) -> dict[str, str]:
+        return await asyncio.to_thread(self._settle, prefix)
 
-    async def forget(self, prefix: str) -> None:
-        await asyncio.to_thread(self._forget, prefix)
-
-    def _forget(self, prefix: str) -> None:
-        finished = DBOS.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False)
-        DBOS.delete_workflows([w.workflow_id for w in finished if w.status not in UNFINISHED])
+    def _settle(self, prefix: str) -> dict[str, str]:
+        found = DBOS.list_workflows(workflow_id_prefix=prefix, load_input=False)
+        ended = [workflow for workflow in found if workflow.status not in UNFINISHED]
+        DBOS.delete_workflows([workflow.workflow_id for workflow in ended])
+        return {
+            workflow.workflow_id: str(workflow.error or workflow.status)
+            for workflow in ended
+            if workflow.status != "SUCCESS"
+        }
 
     async def close(self) -> None:
         if self in _active:
-            await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=CLOSE_SECONDS)
+            # Waiting costs DBOS a second even when nothing runs. A job that begins this very moment is recovered later.
+            seconds = CLOSE_SECONDS if self._running else 0
+            await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=seconds)
             _active.remove(self)
             _instance.release()
 
@@ -125,8 +124,15 @@ class DbosEngine:
         coroutine = self._kinds[kind][number](payload)
         return asyncio.run_coroutine_threadsafe(_awaited(coroutine), self._loop).result()
 
-    def length(self, kind: str) -> int:
-        return len(self._kinds[kind])
+    def run_job(self, kind: str, payload: Payload) -> Payload:
+        """Runs the steps of a job one after the other, in the thread DBOS gave it."""
+        self._running.add(threading.get_ident())
+        try:
+            for number in range(len(self._kinds[kind])):
+                payload = _step(kind, number, payload)
+            return payload
+        finally:
+            self._running.discard(threading.get_ident())
 
 
 async def _awaited(step: Any) -> Payload:
@@ -141,9 +147,7 @@ def _step(kind: str, number: int, payload: Payload) -> Payload:
 
 @DBOS.workflow(name="intelforge.job")
 def _job(kind: str, payload: Payload) -> Payload:
-    for number in range(_active[0].length(kind)):
-        payload = _step(kind, number, payload)
-    return payload
+    return _active[0].run_job(kind, payload)
 
 
 def open_engine(url: str, *, database_url: str) -> DbosEngine:

@@ -1,6 +1,6 @@
 """The contract of a job engine."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 Payload = Mapping[str, Any]
@@ -29,16 +29,12 @@ class JobEngine(Protocol):
         """Ids of the jobs that begin with `prefix` and are waiting or running in any process."""
         ...
 
-    async def failures(self, prefix: str) -> dict[str, str]:
-        """Why jobs that begin with `prefix` did not come to their end, by id."""
+    async def recover(self, alive: Collection[str]) -> None:
+        """Puts the jobs that executors other than these were running back in the queue."""
         ...
 
-    async def recover(self, executor: str) -> None:
-        """Puts the jobs a dead executor was running back in the queue."""
-        ...
-
-    async def forget(self, prefix: str) -> None:
-        """Forgets finished jobs that begin with `prefix`."""
+    async def settle(self, prefix: str) -> dict[str, str]:
+        """Forgets the ended jobs that begin with `prefix`; returns why those that failed did, by id."""
         ...
 
     async def close(self) -> None:
