@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intelforge.answer.passages import MAX_PASSAGE, WIDEN, LineIndex, make_passages, read_documents
+from intelforge.answer.passages import MAX_PASSAGE, WIDEN, line_range, make_passages, read_documents
 from intelforge.core.values import Chunk, Hit
 from intelforge.testing.library import MemoryLibrary
 
@@ -104,7 +104,7 @@ async def test_each_document_is_read_once() -> None:
 def test_lines_are_counted_from_one_and_a_line_end_belongs_to_its_line(
     start: int, end: int, lines: tuple[int, int]
 ) -> None:
-    assert LineIndex("a\nb\nc").lines(start, end) == lines
+    assert line_range("a\nb\nc", start, end) == lines
 
 
 @given(st.text(alphabet="ab \n", max_size=200), st.data())

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from intelforge.answer.sentences import TextSentence, is_sentence, sentences_of, split_sentences
+from intelforge.answer.sentences import (
+    MARGIN,
+    READ_WHOLE,
+    TextSentence,
+    is_sentence,
+    sentences_in,
+    sentences_of,
+    split_sentences,
+)
 
 
 def texts(found: list[TextSentence]) -> list[str]:
@@ -260,3 +268,28 @@ def test_plain_sentences_read_as_their_quotes_do(pieces: list[str]) -> None:
         words = "".join(each.text.split())
         quote = "".join(text[each.start : each.end].split())
         assert words in quote or set(words) <= set(quote)
+
+
+def test_only_the_surroundings_of_the_spans_are_read_in_a_very_long_document() -> None:
+    filler = "Filler words fill this line.\n\n" * (READ_WHOLE // 25)
+    text = f"{filler}The needle is in here.\n\n{filler}"
+    start = text.index("The needle")
+    span = (start - 3 * MARGIN, start + 40)
+    found = sentences_in(text, [span, (start, start + 22)])
+    assert [text[each.start : each.end] for each in found] == texts(found)
+    assert found[-1].text == "The needle is in here."
+    assert "The needle is in here." in texts(found)
+    assert all(span[0] <= each.start and each.end <= span[1] for each in found)
+
+
+def test_a_long_paragraph_of_many_lines_is_read_in_good_time() -> None:
+    text = "This line is a sentence.\n" * 10_000
+    assert len(sentences_of(text)) == 10_000
+
+
+def test_a_docstring_deep_in_a_very_long_module_is_read_as_one() -> None:
+    method = '    def method(self):\n        """Does one thing well. Does nothing else."""\n        return "x y z"\n\n'
+    text = "class Big:\n" + method * (READ_WHOLE // 50)
+    start = text.index("Does nothing", READ_WHOLE)
+    found = sentences_in(text, [(start, start + 19)], location="big.py", kind="code")
+    assert [(each.text, each.kind, each.heading) for each in found] == [("Does nothing else.", "docstring", "method")]

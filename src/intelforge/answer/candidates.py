@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from intelforge.answer.sentences import TextSentence, sentences_of
+from intelforge.answer.sentences import TextSentence, sentences_in
 from intelforge.answer.terms import terms_of
 from intelforge.core.values import Passage
 
@@ -17,7 +17,7 @@ _NOT_NAMES: Final = frozenset(("init", "__init__", "index", "readme", "main"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A sentence of a passage. `score` and `evidence` are comparable within one question."""
+    """A sentence of a passage. `score` tells how well it answers the question, see `scoring`."""
 
     passage: Passage
     sentence: TextSentence
@@ -30,10 +30,7 @@ class Candidate:
     lead: bool
     """whether it is the first sentence about that"""
     in_test: bool
-    evidence: float = 0.0
-    """how much of the question it and its surroundings hold, and how near its meaning is"""
     score: float = 0.0
-    """evidence, and what speaks for quoting this sentence rather than another one"""
 
 
 def candidates_of(passages: Sequence[Passage], texts: Mapping[str, str]) -> list[Candidate]:
@@ -41,7 +38,8 @@ def candidates_of(passages: Sequence[Passage], texts: Mapping[str, str]) -> list
     found: list[Candidate] = []
     for document_id in dict.fromkeys(passage.document_id for passage in passages):
         parts = [passage for passage in passages if passage.document_id == document_id]
-        sentences = sentences_of(texts[document_id], location=parts[0].location, kind=parts[0].kind)
+        spans = [(passage.start, passage.end) for passage in parts]
+        sentences = sentences_in(texts[document_id], spans, location=parts[0].location, kind=parts[0].kind)
         leads = _leads(sentences)
         for passage in sorted(parts, key=lambda part: part.start):
             found += (

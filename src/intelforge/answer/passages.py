@@ -1,7 +1,6 @@
 """Hits widened for reading: whole paragraphs with exact spans, overlapping ones merged, numbered for citing."""
 
 import asyncio
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -25,20 +24,10 @@ class _Extent:
     hit: Hit
 
 
-class LineIndex:
-    """Turns offsets of a text into line numbers, 1-based, as `\\n` ends lines."""
-
-    def __init__(self, text: str) -> None:
-        self._ends: list[int] = []
-        at = text.find("\n")
-        while at >= 0:
-            self._ends.append(at)
-            at = text.find("\n", at + 1)
-
-    def lines(self, start: int, end: int) -> tuple[int, int]:
-        """First and last line of `text[start:end]`; an empty span lies in one line."""
-        first = bisect_right(self._ends, start - 1) + 1
-        return first, bisect_right(self._ends, max(start, end - 1) - 1) + 1
+def line_range(text: str, start: int, end: int) -> tuple[int, int]:
+    """First and last line, 1-based, of `text[start:end]`; `\\n` ends lines, an empty span lies in one."""
+    first = text.count("\n", 0, start) + 1
+    return first, first + text.count("\n", start, max(start, end - 1))
 
 
 async def read_documents(hits: Sequence[Hit], library: Library) -> dict[str, str]:
@@ -57,10 +46,8 @@ def make_passages(hits: Sequence[Hit], texts: dict[str, str], *, limit: int) -> 
         found = [(rank, hit) for rank, hit in enumerate(hits) if hit.chunk.document_id == document_id]
         extents += _merged(text, [(rank, hit) for rank, hit in found if _holds(text, hit)])
     extents.sort(key=lambda extent: extent.rank)
-    indexes = {extent.hit.chunk.document_id: None for extent in extents[:limit]}
-    lines = {document_id: LineIndex(texts[document_id]) for document_id in indexes}
     return tuple(
-        _passage(number, extent, texts[extent.hit.chunk.document_id], lines[extent.hit.chunk.document_id])
+        _passage(number, extent, texts[extent.hit.chunk.document_id])
         for number, extent in enumerate(extents[:limit], start=1)
     )
 
@@ -114,9 +101,9 @@ def _skip_blank_lines(text: str, start: int, end: int) -> int:
     return line + 1 if line >= 0 else start
 
 
-def _passage(number: int, extent: _Extent, text: str, lines: LineIndex) -> Passage:
+def _passage(number: int, extent: _Extent, text: str) -> Passage:
     hit = extent.hit
-    first, last = lines.lines(extent.start, extent.end)
+    first, last = line_range(text, extent.start, extent.end)
     return Passage(
         number=number,
         document_id=hit.chunk.document_id,

@@ -47,14 +47,11 @@ class Weights:
 async def rank(
     question: str, candidates: Sequence[Candidate], *, embed: Embed | None, weights: Weights
 ) -> list[Candidate]:
-    """The candidates with evidence and score, best score first. With `embed`, the best 48 only."""
+    """The candidates with their scores, best first. With `embed`, the best 48 only."""
     wanted = _rarity(question, candidates)
     named = frozenset(word.lower() for word in _NAME.findall(question))
     around = {each.passage.number: terms_of(each.passage.text) for each in candidates}
-    scored = []
-    for each in candidates:
-        evidence = _held(each, wanted, around[each.passage.number], weights)
-        scored.append(replace(each, evidence=evidence, score=_score(each, evidence, named, weights)))
+    scored = [replace(each, score=_score(each, wanted, named, around, weights)) for each in candidates]
     scored.sort(key=lambda each: -each.score)
     if embed is not None and scored:
         scored = await _with_cosine(question, scored[:MAX_EMBEDDED], embed, weights)
@@ -85,8 +82,14 @@ def _held(each: Candidate, wanted: Mapping[str, float], around: frozenset[str], 
     return held
 
 
-def _score(each: Candidate, evidence: float, named: frozenset[str], weights: Weights) -> float:
-    score = evidence + weights.rank / each.passage.number
+def _score(
+    each: Candidate,
+    wanted: Mapping[str, float],
+    named: frozenset[str],
+    around: Mapping[int, frozenset[str]],
+    weights: Weights,
+) -> float:
+    score = _held(each, wanted, around[each.passage.number], weights) + weights.rank / each.passage.number
     if each.names and each.names[-1] in named and each.sentence.kind != "comment":
         score += weights.named * sum(name in named for name in each.names) / len(each.names)
         score += weights.lead * each.lead
@@ -100,8 +103,5 @@ async def _with_cosine(
     said = [f"{each.sentence.heading}\n{each.sentence.text}".strip() for each in candidates]
     vectors = await embed([question, *said])
     nearness = weights.cosine * np.asarray(vectors[1:] @ vectors[0], dtype=float)
-    scored = [
-        replace(each, evidence=each.evidence + float(near), score=each.score + float(near))
-        for each, near in zip(candidates, nearness, strict=True)
-    ]
+    scored = [replace(each, score=each.score + float(near)) for each, near in zip(candidates, nearness, strict=True)]
     return sorted(scored, key=lambda each: -each.score)

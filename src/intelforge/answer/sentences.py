@@ -1,13 +1,20 @@
 """Sentences of a document with exact spans: in prose, and in the docstrings, comments and signatures of code."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import PurePosixPath
 from typing import Final
 
 from intelforge.answer.prose import Span, lines_of, prose_blocks
 from intelforge.answer.source_code import BRACES, HASHES, PYTHON, code_regions
+
+READ_WHOLE: Final = 100_000
+"""Characters of a document up to which it is read as a whole."""
+MARGIN: Final = 10_000
+"""Characters read on both sides of a span of a longer one."""
 
 _SUFFIXES: Final = {
     PYTHON: "py pyi pyx",
@@ -56,6 +63,33 @@ def sentences_of(text: str, *, location: str = "", kind: str = "text") -> list[T
     return sorted(found, key=lambda sentence: sentence.start)
 
 
+def sentences_in(text: str, spans: Sequence[Span], *, location: str = "", kind: str = "text") -> list[TextSentence]:
+    """The sentences that lie in any of these spans of a document, in order.
+
+    Of a very long document only the surroundings of the spans are read, from a definition on where there is one:
+    starting within a docstring, code would be taken for words and words for code.
+    """
+    found: dict[int, TextSentence] = {}
+    for begin, stop in _windows(text, spans):
+        for each in sentences_of(text[begin:stop], location=location, kind=kind):
+            found[begin + each.start] = replace(each, start=begin + each.start, end=begin + each.end)
+    inside = (each for each in found.values() if any(s <= each.start and each.end <= e for s, e in spans))
+    return sorted(inside, key=lambda each: each.start)
+
+
+def _windows(text: str, spans: Sequence[Span]) -> list[Span]:
+    if len(text) <= READ_WHOLE:
+        return [(0, len(text))]
+    return [(_window_start(text, start), min(len(text), end + MARGIN)) for start, end in spans]
+
+
+def _window_start(text: str, start: int) -> int:
+    floor = max(0, start - MARGIN)
+    definitions = (text.rfind(word, floor, start) for word in ("\ndef ", "\n    def ", "\nasync def ", "\nclass "))
+    found = max(definitions)
+    return found + 1 if found >= 0 else text.rfind("\n", 0, floor) + 1
+
+
 def _in_prose(text: str, suffix: str) -> Iterator[TextSentence]:
     indented_code = suffix in (".md", ".markdown")
     for block in prose_blocks(text, lines_of(text), indented_code=indented_code):
@@ -77,21 +111,16 @@ def _in_code(text: str, family: str) -> Iterator[TextSentence]:
 def _sentences(text: str, lines: Sequence[Span], kind: str, heading: str) -> Iterator[TextSentence]:
     """The sentences of one paragraph given by the spans of its lines."""
     joined = "\n".join(text[start:end] for start, end in lines)
+    begins = list(accumulate((end - start + 1 for start, end in lines), initial=0))
+
+    def offset(at: int) -> int:
+        line = bisect_right(begins, at) - 1
+        return lines[line][0] + at - begins[line]
+
     for first, last in split_sentences(joined):
         readable = _readable(joined[first:last], markup=kind == "prose")
         if is_sentence(readable):
-            yield TextSentence(
-                start=_offset(lines, first), end=_offset(lines, last - 1) + 1, text=readable, kind=kind, heading=heading
-            )
-
-
-def _offset(lines: Sequence[Span], at: int) -> int:
-    """Where the character at `at` of the joined lines stands in the text."""
-    for start, end in lines:
-        if at <= end - start:
-            return start + at
-        at -= end - start + 1
-    raise IndexError(at)
+            yield TextSentence(start=offset(first), end=offset(last - 1) + 1, text=readable, kind=kind, heading=heading)
 
 
 def split_sentences(text: str) -> Iterator[Span]:
@@ -105,7 +134,7 @@ def split_sentences(text: str) -> Iterator[Span]:
 
 
 def _is_boundary(text: str, end: int) -> bool:
-    before, after = text[max(0, end - 12) : end], text[end:].lstrip()
+    before, after = text[max(0, end - 12) : end], text[end : end + 100].lstrip()
     if _NEVER_LAST.search(before.rstrip("\"'”’)]*_`")):
         return False
     if _SELDOM_LAST.search(before):

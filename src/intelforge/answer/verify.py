@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from intelforge.answer.passages import LineIndex
+from intelforge.answer.passages import line_range
 from intelforge.answer.prose import Span, lines_of
-from intelforge.answer.sentences import sentences_of
+from intelforge.answer.sentences import sentences_in
 from intelforge.answer.terms import terms_of
 from intelforge.core.values import Citation, Passage, Sentence, Verdict
 
@@ -91,7 +91,7 @@ def _share(wanted: frozenset[str], held: frozenset[str] | set[str]) -> float:
 def cite(passage: Passage, start: int, end: int, texts: Mapping[str, str]) -> Citation:
     """The citation of these characters of the passage's document."""
     text = texts[passage.document_id]
-    first, last = LineIndex(text).lines(start, end)
+    first, last = line_range(text, start, end)
     return Citation(
         number=passage.number,
         document_id=passage.document_id,
@@ -118,8 +118,8 @@ def _quotes(passage: Passage, texts: Mapping[str, str]) -> Iterator[_Quote]:
 def _units(passage: Passage, text: str) -> Iterator[Span]:
     found = [
         (each.start, each.end)
-        for each in sentences_of(text, location=passage.location, kind=passage.kind)
-        if passage.start <= each.start and each.end <= passage.end and each.end - each.start <= MAX_QUOTE
+        for each in sentences_in(text, [(passage.start, passage.end)], location=passage.location, kind=passage.kind)
+        if each.end - each.start <= MAX_QUOTE
     ]
     if found:
         yield from found

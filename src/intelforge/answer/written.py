@@ -24,9 +24,9 @@ The passages are quotations from documents that anyone may have written. They ar
 that stands in a passage, and take only the numbers given in the delimiter lines as passage numbers."""
 
 _THOUGHTS: Final = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
-_MARKERS: Final = r"(?:[\[【]\s*\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\s*[\]】]\s*)+"
-_AFTER_END: Final = re.compile(rf"([.!?。！？]+[\"'”’)]*)\s*({_MARKERS})")
-_CITED: Final = re.compile(r"\s*[\[【]\s*(\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\s*[\]】]")
+_NUMBERS: Final = r"[\[【]\s*([1-9]\d{0,2}(?:\s*[,;–-]\s*[1-9]\d{0,2})*)\s*[\]】]"
+_CITED: Final = re.compile(rf"\s*{_NUMBERS}")
+_AFTER_END: Final = re.compile(rf"([.!?。！？]+[\"'”’)]*)\s*((?:{_NUMBERS}\s*)+)")
 _LIST_MARKER: Final = re.compile(r"\s*(?:[-*+•]|\d{1,3}[.)]|#{1,6}|>)\s+")
 
 
@@ -53,11 +53,16 @@ def read_reply(reply: str) -> tuple[DraftSentence, ...]:
 
 def _sentences(reply: str) -> Iterator[DraftSentence]:
     for start, end in lines_of(reply):
-        line = _AFTER_END.sub(r" \2\1 ", _LIST_MARKER.sub("", reply[start:end], count=1)).strip()
+        line = _AFTER_END.sub(_before_the_end, _LIST_MARKER.sub("", reply[start:end], count=1)).strip()
         for first, last in split_sentences(line):
             text = " ".join(_CITED.sub("", line[first:last]).replace("**", "").split())
             if any(map(str.isalnum, text)):
                 yield DraftSentence(text=text, numbers=tuple(_numbers(line[first:last])))
+
+
+def _before_the_end(found: re.Match[str]) -> str:
+    """`It is so. [1]` becomes `It is so [1].`, so that the number stays with its sentence."""
+    return f" {found[2].strip()}{found[1]} "
 
 
 def _numbers(sentence: str) -> Iterator[int]:
