@@ -149,6 +149,8 @@ def write_setting(folder: Path, name: str, value: str) -> None:
     if info is None:
         raise ConfigError(f"there is no setting {name!r}", hint=f"known: {', '.join(Settings.model_fields)}")
     path = folder / FILE_NAME
+    if path.is_file():
+        read_settings_file(path)
     document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.is_file() else tomlkit.document()
     try:
         checked = Settings(**{**document.unwrap(), name: _split(info, value)})
