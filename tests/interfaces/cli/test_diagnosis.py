@@ -19,7 +19,7 @@ def test_optional_check_that_fails_is_not(terminal: Terminal) -> None:
 def test_workspace_that_cannot_be_opened_is_the_finding(terminal: Terminal) -> None:
     terminal.workspace.error = ConfigError("intelforge.toml is not valid TOML", hint="mend line 3")
     assert terminal.run("doctor") == 1
-    assert terminal.out.splitlines() == [
+    assert [line.rstrip() for line in terminal.out.splitlines()] == [
         "FAIL  workspace  intelforge.toml is not valid TOML",
         "                 fix: mend line 3",
     ]

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -188,14 +187,15 @@ assert not loaded, loaded
 
 
 def test_help_comes_within_three_tenths_of_a_second() -> None:
+    """In processor time, which is the wall time of a machine that has nothing else to do; the least of five."""
     command = [sys.executable, "-c", "from intelforge.interfaces.cli.main import run; run(['--help'])"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = os.times()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        times.append(time.perf_counter() - start)
-    noise = 2.0  # tests run beside each other
+        after = os.times()
+        times.append(after.children_user - before.children_user + after.children_system - before.children_system)
+    noise = 1.5
     assert min(times) < 0.3 * noise
 
 

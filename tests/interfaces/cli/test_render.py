@@ -31,7 +31,7 @@ def test_answer_shows_sentences_then_places_with_quotes_then_notes_and_times() -
         "",
         "[1] docs/guide.md:3-3",
         "    A timeout cancels the task.",
-        "                               ",
+        "",
         "Note: 4 of 10 chunks are embedded; answers get better as the rest follows",
         "0.03 s (search 0.02 s, answer 0.01 s) · extractive",
     ]
@@ -154,7 +154,16 @@ def test_excerpt_is_short_and_unindented(text: str) -> None:
     assert all(len(line) <= 400 for line in lines)
 
 
-def test_excerpt_keeps_the_shape_of_code() -> None:
-    code = "    def f():\r\n\t    return 1\r\n"
-    assert excerpt(code) == "def f():\n    return 1"
-    assert excerpt("\n".join("abcdefgh")).endswith("f\n…")
+@pytest.mark.parametrize(
+    ("quote", "shown"),
+    [
+        ("    def f():\r\n\t    return 1\r\n", "def f():\n    return 1"),
+        ("def f():\n            if x:\n                return 1", "def f():\n    if x:\n        return 1"),
+        ("When it times out,\n        it cancels\n        the task.", "When it times out,\nit cancels\nthe task."),
+        ("    deep\n  less", "  deep\nless"),
+        ("\n".join("abcdefgh"), "a\nb\nc\nd\ne\nf\n…"),
+        ("x" * 500, "x" * 399 + "…"),
+    ],
+)
+def test_excerpt_keeps_the_shape_of_what_is_quoted(quote: str, shown: str) -> None:
+    assert excerpt(quote) == shown

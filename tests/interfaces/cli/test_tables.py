@@ -89,7 +89,7 @@ def test_sync_is_one_line_and_points_to_reasons() -> None:
         "failed: no host",
         "Reasons: intelforge status. Try again: intelforge sync --retry-failed",
     ]
-    assert lines_of(render_sync(SyncReport())) == ["nothing; searchable in 0.00 s, 0.00 s in all."]
+    assert lines_of(render_sync(SyncReport())) == ["nothing to do; searchable in 0.00 s, 0.00 s in all."]
 
 
 def test_settings_show_value_and_origin() -> None:
@@ -105,6 +105,7 @@ def test_models_say_whether_they_are_here() -> None:
     lines = lines_of(render_models([MODEL, here]))
     assert lines[1].split()[:2] == ["all-MiniLM-L6-v2", "no"]
     assert lines[2].split()[:4] == ["all-MiniLM-L6-v2", "yes", "90.9", "MB"]
+    assert lines[3] == "all-MiniLM-L6-v2: /models/x"
 
 
 def test_checks_show_the_fix_only_where_needed() -> None:

@@ -36,4 +36,4 @@ def test_amount(number: float, unit: str, words: str) -> None:
 
 def test_counts_leave_out_what_is_zero() -> None:
     assert counts({"ready": 1200, "failed": 0, "skipped": 3}) == "1,200 ready, 3 skipped"
-    assert counts({"ready": 0}) == "nothing"
+    assert counts({"ready": 0}) == ""

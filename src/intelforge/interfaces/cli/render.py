@@ -3,10 +3,11 @@
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Group, RenderableType
-from rich.padding import Padding
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.text import Text
 
 from intelforge.core.reports import Shown
@@ -92,7 +93,8 @@ def _citations(answer: Answer, current: Path) -> Iterator[RenderableType]:
 def _quoted(at: Citation | Passage, quote: str, current: Path) -> Iterator[RenderableType]:
     where = f"{place(at.location, current)}:{at.first_line}-{at.last_line}"
     yield Text.assemble((f"[{at.number}] ", "bold cyan"), (where, "cyan"), no_wrap=True, overflow="ignore")
-    yield Padding(Text(excerpt(quote), style="dim"), (0, 0, 1, 4), expand=False)
+    yield Indented(Text(excerpt(quote), style="dim"))
+    yield Text()
 
 
 def _timing(answer: Answer) -> str:
@@ -108,15 +110,15 @@ def _hit(rank: int, hit: Hit, query: str, current: Path) -> Iterator[RenderableT
         (f"{rank:>2}. ", "bold"), (where, "cyan"), (f"  {hit.score:.3f}", "dim"), no_wrap=True, overflow="ignore"
     )
     if hit.chunk.heading:
-        yield Padding(Text(one_line(hit.chunk.heading), style="bold"), (0, 0, 0, 4), expand=False)
+        yield Indented(Text(one_line(hit.chunk.heading), style="bold"))
     snippet = Text(excerpt(around(hit.chunk.text, query)))
     for term in set(_WORD.findall(query.casefold())):
         snippet.highlight_regex(rf"(?i)\b{re.escape(term)}\b", "bold yellow")
-    yield Padding(snippet, (0, 0, 0, 4), expand=False)
+    yield Indented(snippet)
     if hit.duplicates:
         also = ", ".join(place(location, current) for location in hit.duplicates[:3])
         more = f" and {len(hit.duplicates) - 3} more" if len(hit.duplicates) > 3 else ""
-        yield Padding(Text(f"also in {also}{more}", style="dim"), (0, 0, 0, 4), expand=False)
+        yield Indented(Text(f"also in {also}{more}", style="dim"))
     yield Text()
 
 
@@ -130,7 +132,30 @@ def around(text: str, query: str) -> str:
 
 
 def excerpt(text: str) -> str:
-    """At most QUOTE_LINES lines, cleaned and without their common indentation."""
+    """At most QUOTE_LINES lines, cleaned, with the indentation they have among themselves."""
     lines = textwrap.dedent(clean(text.replace("\r\n", "\n")).expandtabs(4)).strip("\n").splitlines()
-    kept = [line.rstrip() if len(line) <= 400 else f"{line[:399]}…" for line in lines[:QUOTE_LINES]]
+    kept = [line.rstrip() if len(line) <= 400 else f"{line[:399]}…" for line in _aligned(lines[:QUOTE_LINES])]
     return "\n".join([*kept, "…"] if len(lines) > QUOTE_LINES else kept)
+
+
+def _aligned(lines: list[str]) -> list[str]:
+    """A quote begins within its line, so the lines below it stand too far in: by one step at most, below an opening."""
+    if len(lines) < 2 or lines[0][:1].isspace():
+        return lines
+    step = "    " if lines[0].rstrip().endswith((":", "(", "[", "{")) else ""
+    rest = textwrap.dedent("\n".join(lines[1:])).split("\n")
+    return [lines[0], *(f"{step}{line}" for line in rest)]
+
+
+@dataclass(frozen=True, slots=True)
+class Indented:
+    """Something four columns in, without spaces at the ends of its lines."""
+
+    inner: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        narrower = options.update(width=max(options.max_width - 4, 1))
+        for line in console.render_lines(self.inner, narrower, pad=False):
+            yield Segment("    ")
+            yield from line
+            yield Segment.line()

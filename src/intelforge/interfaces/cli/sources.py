@@ -70,7 +70,7 @@ def remove(
     Example: intelforge sources remove ./docs --dry-run
     """
     found = session.use(lambda workspace: _find(workspace, source))
-    what = f"{one_line(found.source.uri)} ({counts(found.items)})"
+    what = f"{one_line(found.source.uri)} ({counts(found.items) or 'no items'})"
     if not dry_run:
         confirm(session, f"Remove {what} from the workspace?", yes=yes)
         session.use(lambda workspace: workspace.remove(found.source.id))

@@ -14,13 +14,15 @@ from intelforge.interfaces.cli.sanitize import one_line, place
 from intelforge.interfaces.cli.wording import amount, counts, duration
 
 SHOWN_FAILURES = 20
+SHORT_ID = 8
+"""characters of a source's id; commands take any beginning of it"""
 _STATES = tuple(ItemState)
 
 
 def render_added(sources: Sequence[Source], current: Path) -> RenderableType:
     table = _table("Source", "Kind", "Location")
     for source in sources:
-        table.add_row(source.id, source.kind.value, Text(place(source.uri, current), overflow="fold"))
+        table.add_row(source.id[:SHORT_ID], source.kind.value, Text(place(source.uri, current), overflow="fold"))
     return table
 
 
@@ -36,7 +38,9 @@ def render_sources(sources: Sequence[SourceStatus], current: Path) -> Renderable
     for status in sources:
         numbers = [f"{status.items.get(state, 0):,}" for state in states]
         location = Text(place(status.source.uri, current), overflow="fold")
-        table.add_row(status.source.id, status.source.kind.value, location, *numbers, _moment(status.last_sync))
+        table.add_row(
+            status.source.id[:SHORT_ID], status.source.kind.value, location, *numbers, _moment(status.last_sync)
+        )
     failed = [
         Text(f"{one_line(status.source.uri)}: {one_line(status.error)}", style="red")
         for status in sources
@@ -51,7 +55,7 @@ def render_sync(report: SyncReport) -> RenderableType:
         name: getattr(report, name)
         for name in ("added", "changed", "renamed", "removed", "unchanged", "skipped", "failed")
     }
-    done = f"{counts(changes)}; searchable in {duration(report.searchable_seconds)}"
+    done = f"{counts(changes) or 'nothing to do'}; searchable in {duration(report.searchable_seconds)}"
     embedded = f", {amount(report.chunks_embedded, 'chunks')} embedded" if report.chunks_embedded else ""
     lines = [Text(f"{done}{embedded}, {duration(report.seconds)} in all.")]
     lines += [Text(f"failed: {one_line(error)}", style="red") for error in report.errors]
@@ -66,7 +70,7 @@ def render_status(status: Status, current: Path) -> RenderableType:
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
     facts.add_row("Workspace", Text(one_line(status.path)))
-    facts.add_row("Items", counts(status.items))
+    facts.add_row("Items", counts(status.items) or "none yet")
     facts.add_row("Documents", f"{status.documents:,} in {amount(status.chunks, 'chunks')}")
     facts.add_row("Embedded", Text(_embedded(status)))
     for line in status.running:
@@ -108,27 +112,28 @@ def render_settings(settings: Sequence[SettingValue], current: Path) -> Renderab
 
 
 def render_models(models: Sequence[ModelInfo]) -> RenderableType:
-    table = _table("Model", "Here", "Size", "Dimensions", "Tokens", "Licence", "Path")
+    table = _table("Model", "Here", "Size", "Dimensions", "Tokens", "Licence")
     for model in models:
         here = Text("yes", style="green") if model.present else Text("no", style="yellow")
         size = amount(model.size_bytes, "bytes") if model.size_bytes else ""
         numbers = (f"{model.dimensions:,}", f"{model.max_tokens:,}")
-        path = Text(one_line(model.path), style="dim", overflow="fold")
-        table.add_row(one_line(model.name), here, size, *numbers, one_line(model.licence), path)
-    return table
+        table.add_row(one_line(model.name), here, size, *numbers, one_line(model.licence))
+    paths = [f"{one_line(model.name)}: {one_line(model.path)}" for model in models if model.path]
+    return Group(table, *(Text(path, style="dim", no_wrap=True, overflow="ignore") for path in paths))
 
 
 def render_checks(checks: Sequence[Check]) -> RenderableType:
     """A line for each check; below one that failed, the fix."""
-    lines: list[RenderableType] = []
-    width = max((len(check.name) for check in checks), default=0)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
     for check in checks:
-        mark, style = ("ok  ", "green") if check.ok else ("FAIL", "bold red") if check.required else ("note", "yellow")
-        name = f"{one_line(check.name):<{width}}"
-        lines.append(Text.assemble((mark, style), "  ", (name, "bold"), "  ", one_line(check.detail)))
+        mark, style = ("ok", "green") if check.ok else ("FAIL", "bold red") if check.required else ("note", "yellow")
+        table.add_row(Text(mark, style=style), Text(one_line(check.name)), Text(one_line(check.detail)))
         if not check.ok and check.fix:
-            lines.append(Text.assemble(" " * (width + 8), ("fix: ", "bold"), one_line(check.fix)))
-    return Group(*lines)
+            table.add_row("", "", Text.assemble(("fix: ", "bold"), one_line(check.fix)))
+    return table
 
 
 def _table(*headers: str) -> Table:

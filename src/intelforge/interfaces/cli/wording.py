@@ -28,5 +28,5 @@ def amount(number: float, unit: str) -> str:
 
 
 def counts(items: Mapping[str, int]) -> str:
-    """`120 ready, 3 failed`, leaving out what is zero."""
-    return ", ".join(f"{number:,} {state}" for state, number in items.items() if number) or "nothing"
+    """`120 ready, 3 failed`, leaving out what is zero; empty when all is."""
+    return ", ".join(f"{number:,} {state}" for state, number in items.items() if number)
