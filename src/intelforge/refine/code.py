@@ -164,7 +164,8 @@ def _definitions(parent: Node, grammar: Grammar, depth: int) -> Iterator[_Defini
                 comments_from = comments_from if row <= comments_row + 1 else node.start_byte
                 comments_row = node.end_point.row
             continue
-        start = comments_from if -1 < comments_row >= row - 1 else node.start_byte
+        touches = -1 < comments_row >= row - 1 and node.type not in grammar.transparent
+        start = comments_from if touches else node.end_byte
         last_row, comments_row = node.end_point.row, -1
         for found in _definitions_of(node, grammar, depth):
             yield _Definition(min(start, found.start), found.end, found.name, found.members)
@@ -207,27 +208,28 @@ def _is_definition(node: Node) -> bool:
 
 def _name(node: Node) -> str:
     """The name as the language writes it, with `.` for every kind of nesting; empty when it has none."""
-    named = node.child_by_field_name("name") or (node.child_by_field_name("type") if node.type == "impl_item" else None)
-    while named is None or (named.type not in _NAMED and named.child_by_field_name("declarator")):
-        inner = (named or node).child_by_field_name("declarator") or _inner_declarator(named or node)
-        if inner is None:
-            break
-        named = inner
-    name = _text(named)
-    receiver = node.child_by_field_name("receiver")
-    if receiver is not None:
-        name = f"{_text(receiver).strip('() ').split()[-1].lstrip('*')}.{name}"
-    return _plain_name(name)
+    named = node.child_by_field_name("name")
+    if named is None and node.type == "impl_item":
+        named = node.child_by_field_name("type")
+    inner = node if named is None else None
+    while inner is not None and inner.type not in _NAMED:
+        inner = inner.child_by_field_name("declarator") or _inner_declarator(inner)
+        named = inner or named
+    name = _plain_name(_text(named))
+    receiver = _text(node.child_by_field_name("receiver")).strip("() ").split()
+    return f"{_plain_name(receiver[-1].lstrip('*'))}.{name}" if receiver else name
 
 
 def _inner_declarator(node: Node) -> Node | None:
     """References and parenthesised declarators hold theirs without a field name."""
-    return next((child for child in node.named_children if child.type.endswith("declarator")), None)
+    return next((child for child in node.named_children if child.type.endswith(("declarator", "_identifier"))), None)
 
 
 def _plain_name(name: str) -> str:
-    name = name.partition("<")[0] if not name.startswith("operator") else name
-    return name.partition("[")[0].replace("::", ".").strip("'\" ").replace("\n", " ")[:80]
+    """Without type arguments, quotes and line breaks."""
+    if "operator" not in name:
+        name = name.partition("<")[0].partition("[")[0]
+    return "".join(name.replace("::", ".").strip("'\" ").split())[:80]
 
 
 def _text(node: Node | None) -> str:

@@ -15,6 +15,18 @@ _PLAIN = "intelforge.refine.plain:extract_plain"
 _EXTRACTORS = {
     media.MARKDOWN: "intelforge.refine.markdown:extract_markdown",
     media.HTML: "intelforge.refine.html:extract_html",
+    media.RST: "intelforge.refine.rst:extract_rst",
+    media.PDF: "intelforge.refine.pdf:extract_pdf",
+    media.DOCX: "intelforge.refine.docx:extract_docx",
+    media.PPTX: "intelforge.refine.pptx:extract_pptx",
+    media.XLSX: "intelforge.refine.xlsx:extract_xlsx",
+    media.EPUB: "intelforge.refine.epub:extract_epub",
+    media.EMAIL: "intelforge.refine.email:extract_email",
+    media.CSV: "intelforge.refine.csv:extract_csv",
+    media.TSV: "intelforge.refine.csv:extract_csv",
+    media.JSON: "intelforge.refine.json:extract_json",
+    media.JSON_LINES: "intelforge.refine.json:extract_json",
+    media.NOTEBOOK: "intelforge.refine.notebook:extract_notebook",
 } | dict.fromkeys(media.PARSED_LANGUAGES, "intelforge.refine.code:extract_code")
 """Named, not imported: a worker loads the libraries of the media types it meets."""
 
@@ -65,5 +77,7 @@ def extractor_of(media_type: str) -> Extractor:
 
 
 def _extract(item: Item) -> Extracted:
+    if not item.data.strip():
+        raise ItemError("the item is empty", hint="nothing to do", code=ErrorCode.UNSUPPORTED)
     media_type = media.detect(item.data, uri=item.uri, declared=item.media_type)
     return extractor_of(media_type)(item.data, media_type=media_type, charset=declared_charset(item.media_type))

@@ -56,7 +56,7 @@ def extract_page(decoded: Decoded, *, media_type: str) -> Extracted:
 
 def parse_html(text: str) -> Any:
     """The element tree of a page; never fetches anything. Raises ItemError when there is no element in it."""
-    parser = lxml_html.HTMLParser(no_network=True, huge_tree=False, encoding="utf-8", remove_comments=True)
+    parser = lxml_html.HTMLParser(no_network=True, huge_tree=True, encoding="utf-8", remove_comments=True)
     source = _XML_DECLARATION.sub("", text).encode()
     try:
         root = lxml_html.document_fromstring(source, parser=parser)
@@ -88,16 +88,21 @@ class _TreeWriter:
         for event, element in walker:
             tag = _tag(element)
             if event == "start":
-                if tag in without:
+                if self._is_left_out(tag, element, without):
                     walker.skip_subtree()
                 elif tag:
                     self._enter(tag, element)
                 continue
-            if tag and tag not in without:
+            if tag and not self._is_left_out(tag, element, without):
                 self._leave(tag, element)
             if element is not root:
                 self._add(element.tail)
         self._flush()
+
+    @staticmethod
+    def _is_left_out(tag: str, element: Any, without: "set[str]") -> bool:
+        """`head` is left out in HTML and a heading in trafilatura's trees."""
+        return tag in without and not _kind(tag, element)
 
     def _enter(self, tag: str, element: Any) -> None:
         kind = _kind(tag, element)
@@ -123,7 +128,7 @@ class _TreeWriter:
             self._open.pop()
         elif tag in _CELLS:
             self._parts.append(" | ")
-        elif tag not in _INLINE:
+        elif tag not in _INLINE and tag not in _BREAKS:
             self._boundary()
 
     def _boundary(self) -> None:
@@ -176,4 +181,7 @@ def _article(text: str) -> Any:
     """What trafilatura takes for the main content; None when it finds none."""
     from trafilatura import bare_extraction
 
-    return bare_extraction(text, with_metadata=True, include_comments=False, include_tables=True, fast=True)
+    try:
+        return bare_extraction(text, with_metadata=True, include_comments=False, include_tables=True, fast=True)
+    except RecursionError:  # elements nested thousands deep
+        return None

@@ -14,6 +14,9 @@ from intelforge.refine.writer import join_headings
 MAX_PARSED = 4_000_000
 """characters; a longer text is taken by its paragraphs, because the parser is slow"""
 
+MAX_HEADING = 300
+"""characters of a heading that are looked at"""
+
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"^title:[ \t]*[\"']?(.*?)[\"']?[ \t]*$", re.MULTILINE)
 _INLINE_MARK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|[*_`]{1,3}(?=\S)|(?<=\S)[*_`]{1,3}|<[^>]+>")
@@ -79,7 +82,7 @@ def _is_top(token: Token) -> bool:
 
 def plain_heading(source: str) -> str:
     """A heading without its inline marks: `**Use** [it](x)` gives `Use it`."""
-    return " ".join(_INLINE_MARK.sub(lambda match: match[1] or "", source).split())
+    return " ".join(_INLINE_MARK.sub(lambda match: match[1] or "", source[:MAX_HEADING]).split())
 
 
 def _parser() -> MarkdownIt:

@@ -92,7 +92,7 @@ _HTML_START = re.compile(
     rb"\A(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])",
     re.IGNORECASE | re.DOTALL,
 )
-_CPP_HEADER = re.compile(rb"^\s*(?:class|namespace|template\s*<|public:|private:|using\s)", re.MULTILINE)
+_CPP_HEADER = re.compile(rb"^[ \t]*(?:class|namespace|template\s*<|public:|private:|using\s)", re.MULTILINE)
 _SHEBANG = re.compile(rb"\A#![^\n]*?\b(python|node|bash|zsh|sh|ruby|perl|php|lua)")
 _SHEBANG_LANGUAGE = {"node": "javascript", "bash": "shell", "zsh": "shell", "sh": "shell"}
 

@@ -6,7 +6,7 @@ from intelforge.refine.media import language_of
 from intelforge.refine.protocol import Block, Extracted
 from intelforge.refine.text import decode, source_charset
 
-_PARAGRAPH = re.compile(r"\S(?:[^\n]|\n(?![ \t]*(?:\n|\Z)))*")
+_BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")
 
 
 def extract_plain(data: bytes, *, media_type: str, charset: str | None = None) -> Extracted:
@@ -24,4 +24,7 @@ def extract_plain(data: bytes, *, media_type: str, charset: str | None = None) -
 
 def paragraphs(text: str, *, kind: str = "paragraph") -> tuple[Block, ...]:
     """One block for every run of lines without a blank line."""
-    return tuple(Block(start=match.start(), end=match.end(), kind=kind) for match in _PARAGRAPH.finditer(text))
+    ends = [match.span() for match in _BLANK_LINES.finditer(text)]
+    starts = [0, *(end for _, end in ends)]
+    spans = zip(starts, [*(start for start, _ in ends), len(text)], strict=True)
+    return tuple(Block(start=start, end=end, kind=kind) for start, end in spans if text[start:end].strip())

@@ -14,9 +14,8 @@ MAX_NESTING = 6
 """levels of indentation at which code is cut between statements"""
 
 _PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n")
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]+[”’」』）]*")
+_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s)|[。！？]++[”’」』）]*+")
 _LINE_END = re.compile(r"\n")
-_WORD_END = re.compile(r"\s+")
 _INDENTED = re.compile(r"\n([^\S\n]*)[^\s)\]}]")
 
 Boundaries = Callable[[str, int, int], Iterable[int]]
@@ -55,26 +54,33 @@ class Splitter:
         return self._split(span, max_tokens, _CODE if code else _PROSE)
 
     def cut(self, span: Span, *, max_tokens: int) -> Iterator[Span]:
-        """Parts that are within the bounds, cut between words where there are any, in characters where not."""
-        if self._fits(span, max_tokens):
-            yield span
-            return
-        for start in range(span.start, span.end, self.max_characters):
-            window = self.measure(start, min(start + self.max_characters, span.end))
-            if window is not None:
-                yield from self._halve(window, max_tokens)
+        """Parts that are within the bounds, cut between words where there are any, between characters where not."""
+        start = span.start
+        while start < span.end:
+            stop = self._reach(start, min(span.end, start + self.max_characters), max_tokens)
+            if stop < span.end:
+                space = max(self.text.rfind(mark, start + 1, stop + 1) for mark in " \n\t")
+                stop = space if space > 0 else stop
+            part = self.measure(start, stop)
+            start = stop
+            if part is not None:
+                yield part
 
-    def _halve(self, span: Span, max_tokens: int) -> Iterator[Span]:
-        if span.end - span.start == 1 or span.tokens <= max_tokens:
-            yield span
-            return
-        middle = (span.start + span.end) // 2
-        space = max(self.text.rfind(mark, span.start, middle) for mark in " \n\t")
-        middle = middle if space < 0 else space
-        for start, end in ((span.start, middle), (middle, span.end)):
-            half = self.measure(start, end)
-            if half is not None:
-                yield from self._halve(half, max_tokens)
+    def _reach(self, start: int, limit: int, max_tokens: int) -> int:
+        """How far a part from `start` can go, to within a tenth of the tokens it may have; at least one character."""
+        low, high = start + 1, limit
+        if self.tokens(start, high) <= max_tokens:
+            return high
+        while high - low > 1:
+            middle = (low + high) // 2
+            tokens = self.tokens(start, middle)
+            if tokens > max_tokens:
+                high = middle
+            else:
+                low = middle
+                if tokens * 10 >= max_tokens * 9:
+                    break
+        return low
 
     def _split(self, span: Span, max_tokens: int, levels: tuple[Boundaries, ...]) -> list[Span]:
         if self._fits(span, max_tokens):
@@ -118,5 +124,5 @@ def _statements(text: str, start: int, end: int) -> Iterator[int]:
     return (line.start() for line in lines if len(line[1]) == least)
 
 
-_PROSE = tuple(map(_ends, (_PARAGRAPH_END, _SENTENCE_END, _LINE_END, _WORD_END)))
-_CODE = (*(_statements,) * MAX_NESTING, _ends(_LINE_END), _ends(_WORD_END))
+_PROSE = tuple(map(_ends, (_PARAGRAPH_END, _SENTENCE_END, _LINE_END)))
+_CODE = (*(_statements,) * MAX_NESTING, _ends(_LINE_END))

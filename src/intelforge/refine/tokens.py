@@ -1,7 +1,9 @@
 """Counting the embedder's tokens: exactly with its `tokenizer.json`, by a calibrated estimate without."""
 
 import re
-from bisect import bisect_left
+import sys
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,11 @@ from intelforge.refine.protocol import TokenCounter
 MAX_WORDS = 200_000
 """words whose counts are kept; about 20 MB"""
 MAX_WORD_LENGTH = 64
+CELL = 512
+"""characters"""
 
-_WORD = re.compile(r"[A-Za-z0-9]+|[!-/:-@\[-`{-~]")
+_ASCII_WORD = re.compile(r"[A-Za-z0-9]+|[!-/:-@\[-`{-~]")
+_WORD = re.compile(r"[^ \t\n\r!-/:-@\[-`{-~\u3400-\u4dbf\u4e00-\u9fff]+|[!-/:-@\[-`{-~\u3400-\u4dbf\u4e00-\u9fff]")
 _REMOVED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BLANK = re.compile(r"[ \t\n\r]+")
 _ESTIMATED = re.compile(r"[A-Za-z]+|[0-9]+|[^\W\d_\u2e80-\U0010ffff]+|[^\s]")
@@ -37,9 +42,8 @@ def estimate(text: str) -> int:
 class WordPieceCounter:
     """Counts what a BERT tokenizer gives, special tokens not counted, at more than 10 MB of ASCII text a second.
 
-    A BERT tokenizer never joins characters across whitespace or ASCII punctuation, so the count of a text is the sum of
-    the counts of its words, and those of words seen before are looked up. Words with other characters go to
-    the `tokenizers` library whole.
+    A BERT tokenizer never joins characters across whitespace, ASCII punctuation or CJK ideographs, so the count of a
+    text is the sum of the counts of what stands between; those are asked of the `tokenizers` library once and kept.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,11 +68,12 @@ class WordPieceCounter:
         self._counts = _Counts(self._tokenizer)
 
     def __call__(self, text: str) -> int:
-        if text.isascii() and not _REMOVED.search(text) and not self._special.search(text):
-            return self._sum(_WORD.findall(text))
-        return self._sum(_BLANK.split(text))
-
-    def _sum(self, words: list[str]) -> int:
+        if self._special.search(text):
+            words = _BLANK.split(text)
+        elif text.isascii() and not _REMOVED.search(text):
+            words = _ASCII_WORD.findall(text)
+        else:
+            words = _WORD.findall(text)
         if len(self._counts) > MAX_WORDS:
             self._counts.clear()
         return sum(map(self._counts.__getitem__, words))
@@ -80,8 +85,11 @@ class _Counts(dict[str, int]):
     def __init__(self, tokenizer: Any) -> None:
         super().__init__()
         self._tokenizer = tokenizer
+        self._longest = int(getattr(tokenizer.model, "max_input_chars_per_word", sys.maxsize))
 
     def __missing__(self, word: str) -> int:
+        if len(word) > self._longest and word.isascii() and word.isalnum():
+            return 1  # the unknown word
         tokens = len(self._tokenizer.encode(word, add_special_tokens=False).ids)
         if len(word) <= MAX_WORD_LENGTH:
             self[word] = tokens
@@ -89,19 +97,46 @@ class _Counts(dict[str, int]):
 
 
 class TokenIndex:
-    """The tokens of any span of one text, most of which is counted once only."""
+    """The tokens of any span of one text, most of which is counted once only.
+
+    Rests on what holds for every counter here: the count of a text is the sum of the counts of its words.
+    """
 
     def __init__(self, text: str, count: TokenCounter) -> None:
         self._text = text
         self._count = count
-        lines = text.split("\n")
-        self._starts = [0, *accumulate(len(line) + 1 for line in lines)]
-        self._tokens = [0, *accumulate(count(line) if line else 0 for line in lines)]
+        cells = list(_cells(text))
+        self._starts = [0, *accumulate(map(len, cells))]
+        self._tokens = [0, *accumulate(0 if cell == "\n" else count(cell) for cell in cells)]
 
     def __call__(self, start: int, end: int) -> int:
-        """The tokens of `text[start:end]`: of the lines that lie in it whole, and of the rest of it."""
-        first, last = bisect_left(self._starts, start), bisect_left(self._starts, end + 1) - 1
+        """The tokens of `text[start:end]`: those of the cells that lie in it whole, and of the rest of it."""
+        first, last = bisect_left(self._starts, start), bisect_right(self._starts, end) - 1
         if first >= last:
             return self._count(self._text[start:end])
-        before, after = self._text[start : self._starts[first]], self._text[self._starts[last] : end]
-        return self._count(before) + self._tokens[last] - self._tokens[first] + self._count(after)
+        tokens = self._tokens[last] - self._tokens[first]
+        if start < self._starts[first]:
+            tokens += self._count(self._text[start : self._starts[first]])
+        if end > self._starts[last]:
+            tokens += self._count(self._text[self._starts[last] : end])
+        return tokens
+
+
+def _cells(text: str) -> Iterator[str]:
+    """The text in parts that end where words end: lines, and parts of very long lines."""
+    for line in text.split("\n"):
+        if len(line) <= 2 * CELL:
+            yield f"{line}\n"
+        else:
+            yield from _parts(line)
+
+
+def _parts(line: str) -> Iterator[str]:
+    """Cut before a space in each stretch; a stretch without one stays with the next."""
+    start = 0
+    for stop in range(CELL, len(line), CELL):
+        space = line.rfind(" ", max(start, stop - CELL) + 1, stop)
+        if space > 0:
+            yield line[start:space]
+            start = space
+    yield f"{line[start:]}\n"

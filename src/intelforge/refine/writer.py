@@ -18,6 +18,7 @@ class Writer:
         self._blocks: list[Block] = []
         self._length = 0
         self._path: list[tuple[int, str]] = []
+        self.first_heading = ""
 
     @property
     def heading(self) -> str:
@@ -51,6 +52,7 @@ class Writer:
             self._path.pop()
         if text:
             self._path.append((level, text))
+            self.first_heading = self.first_heading or text
 
     def write_heading(self, text: str, level: int) -> None:
         self.open_heading(text, level)
