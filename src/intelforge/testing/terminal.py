@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from intelforge.core.errors import NotFoundError
+from intelforge.core.errors import IntelForgeError, NotFoundError
 from intelforge.core.reports import ModelInfo, Progress, Stage
 from intelforge.interfaces.cli.backend import Backend
 from intelforge.interfaces.cli.main import run
@@ -25,6 +25,8 @@ class Terminal:
     workspace: FakeWorkspace
     capture: Callable[[], tuple[str, str]]
     """what was printed since the last call: standard output, standard error"""
+    pull_error: IntelForgeError | None = None
+    model_present: bool = False
     written: list[tuple[Path, str, str]] = field(default_factory=list)
     out: str = ""
     err: str = ""
@@ -50,14 +52,16 @@ class Terminal:
             init=self._init,
             open=self._open,
             pull_model=self._pull,
-            list_models=lambda: [MODEL],
+            list_models=lambda: [replace(MODEL, present=self.model_present)],
             find_workspace=self._find,
             write_setting=lambda folder, name, value: self.written.append((folder, name, value)),
         )
 
     async def _pull(self, name: str, *, report: Callable[[Progress], None] | None = None) -> ModelInfo:
+        if self.pull_error is not None:
+            raise self.pull_error
         if report:
-            report(Progress(stage=Stage.INGESTING, done=5_000_000, total=90_000_000, unit="bytes"))
+            report(Progress(stage=Stage.LISTING, done=5_000_000, total=90_000_000, unit="bytes"))
         return replace(MODEL, name=name, present=True, size_bytes=90_000_000)
 
     def _find(self, start: Path) -> Path:

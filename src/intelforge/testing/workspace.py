@@ -95,7 +95,7 @@ class FakeWorkspace(Workspace):
     document: Document = DOCUMENT
     done: SyncReport = field(default_factory=lambda: SyncReport(added=9, failed=1, chunks_embedded=40, seconds=4.2))
     checks: list[Check] = field(default_factory=lambda: [Check(name="database", ok=True, detail="WAL")])
-    during_sync: Callable[["FakeWorkspace"], None] = lambda workspace: None
+    embeds_until_stopped: bool = False
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     opened: list[Path | None] = field(default_factory=list)
@@ -142,7 +142,9 @@ class FakeWorkspace(Workspace):
         self._called("sync", sources, embed, retry_failed)
         if report:
             report(Progress(stage=Stage.INGESTING, done=3, total=10, rate=5.0, eta=1.4))
-        self.during_sync(self)
+            report(Progress(stage=Stage.EMBEDDING, done=0, total=40, unit="chunks"))
+        if self.embeds_until_stopped:
+            await self.stopping.wait()
         return replace(self.done, complete=not self.stopping.is_set())
 
     def stop(self) -> None:
@@ -175,7 +177,8 @@ class FakeWorkspace(Workspace):
 
     def settings(self) -> list[SettingValue]:
         value = SettingValue(name="jobs", value="dbos:", origin="default", description="Jobs.", default="dbos:")
-        return [value, replace(value, name="embedder", value="none:", origin="/data/intelforge.toml")]
+        ignore = replace(value, name="ignore", value="*.pyc", default="*.pyc")
+        return [value, replace(value, name="embedder", value="none:", origin="/data/intelforge.toml"), ignore]
 
     async def doctor(self) -> list[Check]:
         self._called("doctor")

@@ -97,6 +97,7 @@ def test_settings_show_value_and_origin() -> None:
         "Setting   Value  From",
         "jobs      dbos:  default",
         "embedder  none:  intelforge.toml",
+        "ignore    *.pyc  default",
     ]
 
 

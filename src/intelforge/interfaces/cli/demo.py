@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from intelforge.core.errors import IntelForgeError
+from intelforge.core.errors import ErrorCode, IntelForgeError
 from intelforge.core.reports import ModelInfo, Progress, Stage, SyncReport
 from intelforge.core.values import Answer
 from intelforge.interfaces.cli.backend import Backend
@@ -90,7 +90,7 @@ def _fetch_model(session: Session, backend: Backend) -> tuple[str, ...]:
     try:
         session.run(pulled)
     except IntelForgeError as error:
-        if error.code == "interrupted":
+        if error.error_code is ErrorCode.INTERRUPTED:
             raise
         return (f"search is by words alone, without the embedding model: {error}",)
     return ()
@@ -144,12 +144,12 @@ class Demonstration:
             answers.append(await self._workspace.ask(question))
             first = first or time.monotonic() - self._started
             with self._display.paused():
-                self._print(answers[-1])
+                self._print(question, answers[-1])
         return answers, first
 
-    def _print(self, answer: Answer) -> None:
+    def _print(self, question: str, answer: Answer) -> None:
         if not self._session.json:
-            self._session.output.print(Text(f"\n{answer.question}", style="bold"))
+            self._session.output.print(Text(f"\n{question}", style="bold"))
             self._session.output.print(render_answer(answer, Path.cwd()), crop=False)
 
     async def _end(self, syncing: "asyncio.Task[SyncReport]") -> SyncReport:
