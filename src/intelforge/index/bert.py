@@ -3,8 +3,10 @@
 The graph takes token ids and a mask, both int32 of shape (texts, tokens), and gives unit vectors of shape
 (texts, dimensions): encoder, mean over the tokens of the mask, L2 norm. It uses onnxruntime's fused operators.
 
-int8: weights are quantised per output column, activations per tensor while running. Weights use 7 bits, because CPUs
-without VNNI add two products in 16 bits and would overflow with 8; the cosine to float32 is 0.993 against 0.995.
+int8: weights are quantised per output column, activations while running. Each token's activations are first scaled
+to a largest value of one, so that an outlier in one token costs the others no precision, and a text's vector hardly
+depends on the texts beside it in a batch. Cosine to float32 on prose: 0.998 with 8 bits of weight, 0.997 with 7, 0.993
+without the scaling.
 """
 
 from collections.abc import Mapping
@@ -20,14 +22,22 @@ Tensor = NDArray[np.float32]
 FUSED = "com.microsoft"
 EPSILON = 1e-12
 HEAD_SIZE = 32
-INT7_MAX = 63
+LAST_AXIS = np.array([2], np.int64)
 
 
 class Precision(StrEnum):
-    """Of the weights in the matrix products; everything else is float32."""
+    """Of the weights in the matrix products; everything else is float32.
+
+    INT7 is kept in 8 bits and uses 7: on CPUs without dot products of bytes (VNNI) two products are added in 16 bits
+    and would overflow with more.
+    """
 
     FLOAT32 = "float32"
     INT8 = "int8"
+    INT7 = "int7"
+
+
+LARGEST = {Precision.INT8: 127, Precision.INT7: 63}
 
 
 def build(weights: Mapping[str, Tensor], precision: Precision) -> bytes:
@@ -104,17 +114,24 @@ class _Graph:
         if self.precision is Precision.FLOAT32:
             product = self.node("MatMul", [hidden, self.constant(f"{name}.matrix", matrix)], f"{name}.product")
             return self.node("Add", [product, bias], f"{name}.out")
-        scale = np.abs(matrix).max(axis=0) / INT7_MAX
+        return self.quantised(name, hidden, matrix, bias)
+
+    def quantised(self, name: str, hidden: str, matrix: Tensor, bias: str) -> str:
+        """The product of activations scaled token by token with int8 weights, scaled back."""
+        largest = LARGEST[self.precision]
+        scale = np.abs(matrix).max(axis=0) / largest
         scale[scale == 0] = 1
-        rounded = np.clip(np.round(matrix / scale), -INT7_MAX, INT7_MAX).astype(np.int8)
-        inputs = [
-            hidden,
+        rounded = np.clip(np.round(matrix / scale), -largest, largest).astype(np.int8)
+        weights = [
             self.constant(f"{name}.matrix", rounded),
             self.constant(f"{name}.scale", scale.astype(np.float32)),
             self.constant(f"{name}.zero", np.zeros(matrix.shape[1], np.int8)),
-            bias,
         ]
-        return self.node("DynamicQuantizeMatMul", inputs, f"{name}.out", domain=FUSED)
+        size = self.node("Abs", [hidden], f"{name}.abs")
+        row = self.node("ReduceMax", [size, self.constant(f"{name}.axis", LAST_AXIS)], f"{name}.row", keepdims=1)
+        scaled = self.node("Div", [hidden, row], f"{name}.scaled")
+        product = self.node("DynamicQuantizeMatMul", [scaled, *weights], f"{name}.product", domain=FUSED)
+        return self.node("Add", [self.node("Mul", [product, row], f"{name}.unscaled"), bias], f"{name}.out")
 
     def pool(self, hidden: str) -> None:
         axis = self.constant("axis", np.array([1], np.int64))

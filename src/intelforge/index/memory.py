@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from intelforge.core.errors import InvalidInputError
 from intelforge.core.values import Chunk
 from intelforge.index.analysis import STOP_WORDS, quoted_phrases, terms
 from intelforge.index.protocol import Held, Scored, Vectors
@@ -34,6 +35,8 @@ class MemoryStore:
             self._terms[chunk.id] = _folded(chunk.embedding_text)
 
     async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors) -> None:
+        if len(chunk_ids) != len(vectors):
+            raise InvalidInputError(f"{len(chunk_ids)} chunks were given {len(vectors)} vectors")
         for chunk_id, vector in zip(chunk_ids, vectors, strict=True):
             self._vectors[chunk_id] = np.asarray(vector, np.float32)
 
@@ -43,6 +46,8 @@ class MemoryStore:
         self._vectors = {key: value for key, value in self._vectors.items() if document_of(key) not in gone}
 
     async def search(self, query: "str | Vectors", *, limit: int) -> list[Scored]:
+        if limit < 1:
+            raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
         scores = self._bm25(query) if isinstance(query, str) else self._cosine(query)
         best = sorted(scores.items(), key=lambda entry: (-entry[1], entry[0]))[:limit]
         return [Scored(chunk_id, document_of(chunk_id), score) for chunk_id, score in best]
@@ -76,9 +81,13 @@ class MemoryStore:
                 for term, times in wanted.items()
                 if counts[term]
             )
-            if score and all(_holds(held, phrase) for phrase in phrases):
+            if score:
                 scores[chunk_id] = score
-        return scores
+        bonus = max(scores.values(), default=0.0)
+        return {
+            key: score + bonus * any(_holds(self._terms[key], each) for each in phrases)
+            for key, score in scores.items()
+        }
 
     def _cosine(self, query: Vectors) -> dict[str, float]:
         return {chunk_id: float(vector @ query) for chunk_id, vector in self._vectors.items()}
@@ -103,4 +112,4 @@ def _saturated(count: int, length: float) -> float:
 
 def _holds(held: Sequence[str], phrase: Sequence[str]) -> bool:
     size = len(phrase)
-    return any(list(held[at : at + size]) == list(phrase) for at in range(len(held) - size + 1))
+    return size > 0 and any(list(held[at : at + size]) == list(phrase) for at in range(len(held) - size + 1))

@@ -5,6 +5,7 @@ The graph is written from the model's weights at first use and kept in the cache
 
 import asyncio
 import os
+import platform
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
     from tokenizers import Tokenizer
 
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 """Raised when `bert.build` changes what it writes, so that older files in the cache are not used."""
 PRECISIONS = ("int8", "float32")
 BATCH_TOKENS = 4096
@@ -78,6 +79,10 @@ class OnnxEmbedder:
     @property
     def dimensions(self) -> int:
         return self._model.dimensions
+
+    @property
+    def tokenizer(self) -> Path:
+        return self._folder / weights.TOKENIZER
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors in the order of the texts, shape (len(texts), dimensions). Texts are cut at 256 tokens.
@@ -134,8 +139,12 @@ class OnnxEmbedder:
             ) from error
 
     @property
+    def _graph_precision(self) -> str:
+        return "int7" if self._precision == "int8" and not _multiplies_bytes() else self._precision
+
+    @property
     def _built(self) -> Path:
-        return self._cache / self._model.name / f"{self._precision}.{GRAPH_VERSION}.onnx"
+        return self._cache / self._model.name / f"{self._graph_precision}.{GRAPH_VERSION}.onnx"
 
     def _graph(self) -> str | bytes:
         """The path of the graph in the cache, written first if need be; its bytes when the cache is read-only."""
@@ -146,7 +155,7 @@ class OnnxEmbedder:
         from intelforge.index import bert  # imports onnx, which is not needed once the graph is there
 
         tensors = load(weights.verified(self._folder, self._model.name, weights.WEIGHTS))
-        graph = bert.build(tensors, bert.Precision(self._precision))
+        graph = bert.build(tensors, bert.Precision(self._graph_precision))
         temporary = self._built.with_suffix(f".{os.getpid()}.new")
         try:
             temporary.parent.mkdir(parents=True, exist_ok=True)
@@ -156,6 +165,16 @@ class OnnxEmbedder:
             temporary.unlink(missing_ok=True)
             return graph
         return str(self._built)
+
+
+def _multiplies_bytes(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the CPU adds up products of bytes without overflow: ARM and newer x86. Told by Linux alone."""
+    if platform.machine().lower() in ("aarch64", "arm64"):
+        return True
+    try:
+        return "vnni" in cpu_info.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
 
 
 def _tokenizer(folder: Path, model: weights.Model) -> "Tokenizer":

@@ -1,0 +1,308 @@
+"""What every vector store does, whichever its URL."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from time import perf_counter
+
+import numpy as np
+import pytest
+
+from intelforge.core.errors import InvalidInputError
+from intelforge.core.registry import load_backend
+from intelforge.core.values import Chunk
+from intelforge.index.protocol import Held, Vectors, VectorStore
+
+URLS = ["memory:", "lancedb:index"]
+PERSISTENT = ["lancedb:index"]
+
+Open = Callable[[], VectorStore]
+
+
+@pytest.fixture(params=URLS)
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorStore]:
+    async with load_backend("vector_stores", request.param)(request.param, root=tmp_path) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def opened(url: str, root: Path) -> AsyncIterator[VectorStore]:
+    async with load_backend("vector_stores", url)(url, root=root) as store:
+        yield store
+
+
+def chunk(document_id: str, text: str, *, ordinal: int = 0, heading: str = "") -> Chunk:
+    return Chunk(
+        id=f"{document_id}:{ordinal}",
+        document_id=document_id,
+        ordinal=ordinal,
+        start=0,
+        end=len(text),
+        text=text,
+        heading=heading,
+    )
+
+
+def unit(*values: float) -> Vectors:
+    vector = np.array([*values, *[0.0] * (8 - len(values))], np.float32)
+    return np.asarray(vector / np.linalg.norm(vector), np.float32)
+
+
+async def ids(store: VectorStore, query: "str | Vectors", limit: int = 10) -> list[str]:
+    return [hit.chunk_id for hit in await store.search(query, limit=limit)]
+
+
+async def test_an_empty_store_finds_nothing_and_holds_nothing(store: VectorStore) -> None:
+    assert await store.search("anything", limit=5) == []
+    assert await store.search(unit(1), limit=5) == []
+    assert await store.inventory() == {}
+    await store.maintain()
+    await store.delete(["absent"])
+
+
+async def test_chunks_are_found_by_text_as_soon_as_they_are_added(store: VectorStore) -> None:
+    await store.add([chunk("a", "the cat sat on the mat"), chunk("b", "dogs chase cars")])
+    assert await ids(store, "cat") == ["a:0"]
+    await store.add([chunk("c", "another cat")])
+    assert set(await ids(store, "cat")) == {"a:0", "c:0"}
+
+
+async def test_rows_added_after_maintenance_are_found_beside_older_ones(store: VectorStore) -> None:
+    await store.add([chunk("a", "zebra stripes"), chunk("b", "plain horse")])
+    await store.maintain()
+    await store.add([chunk("c", "zebra crossing")])
+    assert set(await ids(store, "zebra")) == {"a:0", "c:0"}
+    await store.maintain()
+    assert set(await ids(store, "zebra")) == {"a:0", "c:0"}
+
+
+async def test_a_rarer_word_counts_more_and_scores_fall(store: VectorStore) -> None:
+    common = [chunk(f"d{number}", f"engine report number{number}") for number in range(8)]
+    await store.add([*common, chunk("rare", "engine turbine")])
+    hits = await store.search("engine turbine", limit=5)
+    assert hits[0].chunk_id == "rare:0"
+    assert hits[0].document_id == "rare"
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert all(hit.score > 0 for hit in hits)
+
+
+async def test_adding_again_replaces_and_doubles_nothing(store: VectorStore) -> None:
+    await store.add([chunk("a", "first wording"), chunk("b", "other")])
+    await store.add([chunk("a", "second phrasing"), chunk("c", "third")])
+    assert await ids(store, "first") == []
+    assert await ids(store, "second") == ["a:0"]
+    await store.add_vectors(["a:0"], unit(1)[None])
+    await store.add_vectors(["a:0"], unit(0, 1)[None])
+    assert await store.inventory() == {"a": Held(1, 1), "b": Held(1, 0), "c": Held(1, 0)}
+    [hit] = await store.search(unit(0, 1), limit=5)
+    assert hit.score == pytest.approx(1, abs=1e-2)
+
+
+async def test_one_batch_may_name_a_chunk_twice_and_the_last_counts(store: VectorStore) -> None:
+    await store.add([chunk("a", "early"), chunk("a", "late")])
+    await store.add_vectors(["a:0", "a:0"], np.stack([unit(1), unit(0, 1)]))
+    assert await store.inventory() == {"a": Held(1, 1)}
+    assert await ids(store, "late") == ["a:0"]
+    assert await ids(store, "early") == []
+
+
+async def test_vectors_may_come_before_or_without_their_text(store: VectorStore) -> None:
+    await store.add_vectors(["a:0", "b:3"], np.stack([unit(1), unit(1, 1)]))
+    assert await ids(store, unit(1)) == ["a:0", "b:3"]
+    assert [hit.document_id for hit in await store.search(unit(1), limit=2)] == ["a", "b"]
+    await store.add([chunk("a", "now with text")])
+    assert await store.inventory() == {"a": Held(1, 1), "b": Held(0, 1)}
+
+
+async def test_vector_search_gives_cosines_best_first(store: VectorStore) -> None:
+    vectors = np.stack([unit(1), unit(1, 1), unit(0, 1), unit(-1)])
+    await store.add_vectors([f"d:{number}" for number in range(4)], vectors)
+    hits = await store.search(unit(1), limit=3)
+    assert [hit.chunk_id for hit in hits] == ["d:0", "d:1", "d:2"]
+    assert [hit.score for hit in hits] == pytest.approx([1, 0.7071, 0], abs=2e-3)
+
+
+async def test_deleted_documents_are_gone_from_both_parts(store: VectorStore) -> None:
+    await store.add([chunk("a", "shared word"), chunk("a", "shared too", ordinal=1), chunk("it's", "shared word")])
+    await store.add_vectors(["a:0", "it's:0"], np.stack([unit(1), unit(1, 1)]))
+    await store.maintain()
+    await store.delete(["a", "a", "never there"])
+    assert await ids(store, "shared") == ["it's:0"]
+    assert await ids(store, unit(1)) == ["it's:0"]
+    await store.delete(["it's"])
+    await store.delete([])
+    assert await store.inventory() == {}
+
+
+async def test_identifiers_are_found_whole_and_by_part(store: VectorStore) -> None:
+    await store.add(
+        [
+            chunk("snake", "async def wait_for(fut, timeout): ..."),
+            chunk("camel", "def parseHTTPHeader(self): ..."),
+            chunk("dotted", "value = os.path.join(root, name)"),
+            chunk("prose", "please wait until the header of the letter is dry"),
+        ]
+    )
+    assert (await ids(store, "wait_for"))[0] == "snake:0"
+    assert (await ids(store, "asyncio.wait_for"))[0] == "snake:0"
+    assert (await ids(store, "parseHTTPHeader"))[0] == "camel:0"
+    assert (await ids(store, "http parse"))[0] == "camel:0"
+    assert (await ids(store, "os.path.join"))[0] == "dotted:0"
+    assert "prose:0" in await ids(store, "header")
+
+
+async def test_the_heading_is_searched_too(store: VectorStore) -> None:
+    await store.add([chunk("a", "Run the command.", heading="Guide > Installation")])
+    assert await ids(store, "installation") == ["a:0"]
+
+
+async def test_a_quoted_phrase_puts_its_holders_first(store: VectorStore) -> None:
+    scattered = "exception caught broad, caught exception broad"
+    await store.add(
+        [
+            chunk("scattered", scattered),
+            chunk("phrase", f"{'filler ' * 30} Broad exception caught here"),
+            chunk("no", "x y"),
+        ]
+    )
+    assert await ids(store, '"broad exception caught"') == ["phrase:0", "scattered:0"]
+    assert (await ids(store, "broad exception caught"))[0] == "scattered:0"
+    assert (await ids(store, '"nowhere to be found" filler'))[0] == "phrase:0"
+
+
+async def test_writing_without_spaces_and_accents_is_searchable(store: VectorStore) -> None:
+    await store.add([chunk("ja", "東京都の天気"), chunk("de", "Größe und Maß"), chunk("ru", "Привет мир")])
+    assert await ids(store, "東京") == ["ja:0"]
+    assert await ids(store, "größe") == ["de:0"]
+    assert await ids(store, "привет") == ["ru:0"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "   \n\t",
+        "\x00\x01\x02",
+        "the of and",
+        '"',
+        '""',
+        "'); DROP TABLE chunks; --",
+        "+cat -dog (AND OR) NOT [1 TO 2] field:value^3 ~2 * ? \\ /",
+        "\ud800 lone",
+        "🦓" * 50,
+        "word " * 20_000,
+        "x" * 100_000,
+        "`" * 999,
+    ],
+    ids=lambda query: repr(query[:12]),
+)
+async def test_no_query_breaks_the_search(store: VectorStore, query: str) -> None:
+    await store.add([chunk("a", "some ordinary words")])
+    hits = await store.search(query, limit=3)
+    assert [hit.chunk_id for hit in hits] in ([], ["a:0"])
+    assert await ids(store, "ordinary") == ["a:0"]
+
+
+@pytest.mark.parametrize("text", ["", "\x00", "\ud800", "the of and", "x" * 200_000, "\n" * 1000])
+async def test_any_text_can_be_added(store: VectorStore, text: str) -> None:
+    await store.add([chunk("odd", text), chunk("a", "ordinary")])
+    assert await ids(store, "ordinary") == ["a:0"]
+    assert set(await store.inventory()) == {"odd", "a"}
+
+
+async def test_a_limit_below_one_and_vectors_without_ids_are_refused(store: VectorStore) -> None:
+    with pytest.raises(InvalidInputError):
+        await store.search("x", limit=0)
+    with pytest.raises(InvalidInputError):
+        await store.add_vectors(["a:0", "b:0"], unit(1)[None])
+
+
+async def test_several_tasks_may_write_and_read_at_once(store: VectorStore) -> None:
+    async def write(number: int) -> None:
+        await store.add([chunk(f"d{number}", f"common topic{number}")])
+        await store.add_vectors([f"d{number}:0"], unit(1, number)[None])
+        assert await ids(store, f"topic{number}") == [f"d{number}:0"]
+
+    await asyncio.gather(*(write(number) for number in range(8)), store.maintain())
+    assert await store.inventory() == {f"d{number}": Held(1, 1) for number in range(8)}
+
+
+@pytest.mark.parametrize("url", PERSISTENT)
+async def test_what_was_written_is_there_after_reopening(url: str, tmp_path: Path) -> None:
+    async with opened(url, tmp_path) as store:
+        await store.add([chunk("a", "durable words")])
+        await store.add_vectors(["a:0"], unit(1)[None])
+    async with opened(url, tmp_path) as store:
+        assert await ids(store, "durable") == ["a:0"]
+        assert await ids(store, unit(1)) == ["a:0"]
+
+
+@pytest.mark.parametrize("url", PERSISTENT)
+async def test_an_open_reader_sees_what_another_store_writes(url: str, tmp_path: Path) -> None:
+    async with opened(url, tmp_path) as reader, opened(url, tmp_path) as writer:
+        assert await ids(reader, "fresh") == []
+        await writer.add([chunk("a", "fresh news")])
+        assert await ids(reader, "fresh") == ["a:0"]
+        await writer.maintain()
+        await writer.delete(["a"])
+        assert await ids(reader, "fresh") == []
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+import numpy as np
+from intelforge.core.registry import load_backend
+from intelforge.core.values import Chunk
+
+async def run(url, root, name):
+    async with load_backend("vector_stores", url)(url, root=Path(root)) as store:
+        for number in range(9):
+            document, text = f"{name}{number}", f"parallel {name}{number}"
+            chunk = Chunk(id=f"{document}:0", document_id=document, ordinal=0, start=0, end=len(text), text=text)
+            await store.add([chunk])
+            await store.add_vectors([chunk.id], np.eye(8, dtype=np.float32)[:1])
+            if number % 3 == 2:
+                await store.maintain()
+                await store.delete([document])
+
+asyncio.run(run(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("url", PERSISTENT)
+async def test_two_processes_may_write_at_once(url: str, tmp_path: Path) -> None:
+    writers = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, url, str(tmp_path), name)
+        for name in ("left", "right")
+    ]
+    assert await asyncio.wait_for(asyncio.gather(*(writer.wait() for writer in writers)), 180) == [0, 0]
+    kept = [number for number in range(9) if number % 3 != 2]
+    async with opened(url, tmp_path) as store:
+        assert await store.inventory() == {f"{name}{n}": Held(1, 1) for name in ("left", "right") for n in kept}
+        assert await ids(store, "left4") == ["left4:0"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("url", PERSISTENT)
+async def test_a_hundred_thousand_chunks_are_searchable_in_seconds(url: str, tmp_path: Path) -> None:
+    random = Random(7)
+    words = [f"word{number}" for number in range(5_000)]
+    async with opened(url, tmp_path) as store:
+        started = perf_counter()
+        for batch in range(50):
+            texts = [" ".join(random.choices(words, k=40)) for _ in range(2_000)]
+            await store.add([chunk(f"d{batch}-{number}", text) for number, text in enumerate(texts)])
+        await store.add([chunk("needle", "needle in the haystack")])
+        assert await ids(store, "needle") == ["needle:0"]
+        assert perf_counter() - started < 60
+        await store.maintain()
+        started = perf_counter()
+        assert await ids(store, "needle word7") != []
+        assert (await ids(store, "needle"))[0] == "needle:0"
+        assert perf_counter() - started < 2
+        assert len(await store.inventory()) == 100_001
