@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.progress import Progress as Bars
+from rich.table import Column
 from rich.text import Text
 
 from intelforge.core.reports import Progress, Stage
 from intelforge.interfaces.cli.sanitize import one_line
 from intelforge.interfaces.cli.wording import amount, duration
+
+ROOM_FOR_DETAIL = 100
+"""columns of a terminal on which the item at work is shown too"""
+DETAIL_WIDTH = 28
 
 
 class _Amount(ProgressColumn):
@@ -37,7 +42,7 @@ class _Pace(ProgressColumn):
 
 
 class ProgressDisplay:
-    """One bar for every stage that has begun; without `bars` nothing is drawn."""
+    """One bar for every stage that has begun, in the order of the stages; without `bars` nothing is drawn."""
 
     def __init__(self, bars: Bars | None = None, *, title: str = "") -> None:
         self._bars = bars
@@ -51,13 +56,17 @@ class ProgressDisplay:
         if progress.stage is Stage.DONE:
             self._clear(self._bars)
             return
-        task = self._tasks.get(progress.stage)
-        if task is None:
-            self._fill(self._bars)
-            title = self._title or progress.stage.value.capitalize()
-            task = self._tasks[progress.stage] = self._bars.add_task(title, total=None, progress=progress, detail="")
-        detail = one_line(progress.detail, limit=30)
-        self._bars.update(task, completed=progress.done, total=progress.total, progress=progress, detail=detail)
+        if not self._tasks:
+            self._tasks = {stage: self._add(self._bars, stage) for stage in Stage if stage is not Stage.DONE}
+        self._fill(self._bars, progress.stage)
+        self._bars.update(
+            self._tasks[progress.stage],
+            visible=progress.total != 0,
+            completed=progress.done,
+            total=progress.total,
+            progress=progress,
+            detail=_end(progress.detail),
+        )
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -71,10 +80,15 @@ class ProgressDisplay:
         finally:
             self._bars.start()
 
-    def _fill(self, bars: Bars) -> None:
-        """A stage whose total was never known is at its end once the next one begins."""
+    def _add(self, bars: Bars, stage: Stage) -> TaskID:
+        nothing = Progress(stage=stage, done=0, total=None)
+        title = self._title or stage.value.capitalize()
+        return bars.add_task(title, total=None, visible=False, progress=nothing, detail="")
+
+    def _fill(self, bars: Bars, current: Stage) -> None:
+        """A stage whose total was never known is at its end once another one goes on."""
         for task in bars.tasks:
-            if task.total is None:
+            if task.id != self._tasks[current] and task.visible and task.total is None:
                 bars.update(task.id, total=max(task.completed, 1), completed=max(task.completed, 1), detail="")
 
     def _clear(self, bars: Bars) -> None:
@@ -92,13 +106,21 @@ def progress_bars(console: Console, *, shown: bool, title: str = "") -> Iterator
     if not (shown and console.is_terminal):
         yield ProgressDisplay()
         return
-    columns = (
+    plain = Column(no_wrap=True)
+    columns: list[ProgressColumn] = [
         SpinnerColumn("dots" if console.encoding.startswith("utf") else "line"),
-        TextColumn("{task.description}", markup=False),
+        TextColumn("{task.description}", markup=False, table_column=plain),
         BarColumn(bar_width=24),
-        _Amount(),
-        _Pace(),
-        TextColumn("{task.fields[detail]}", style="dim", markup=False),
-    )
+        _Amount(table_column=plain),
+        _Pace(table_column=plain),
+    ]
+    if console.width >= ROOM_FOR_DETAIL:
+        columns.append(TextColumn("{task.fields[detail]}", style="dim", markup=False, table_column=plain))
     with Bars(*columns, console=console, transient=True) as bars:
         yield ProgressDisplay(bars, title=title)
+
+
+def _end(detail: str) -> str:
+    """The end of a path tells more than its beginning."""
+    line = one_line(detail)
+    return line if len(line) <= DETAIL_WIDTH else f"…{line[1 - DETAIL_WIDTH :]}"
