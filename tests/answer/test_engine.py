@@ -108,6 +108,13 @@ async def test_sentences_are_quoted_when_the_model_fails(failure: IntelForgeErro
     assert failure.message in found.notes[0]
 
 
+async def test_sentences_are_quoted_when_the_model_only_thinks() -> None:
+    found = await answer("How does wait_for treat cancellation?", library=LIBRARY, model=ScriptedModel(["<think>Hm"]))
+    assert found.found
+    assert found.model == "extractive"
+    assert "no sentence" in found.notes[0]
+
+
 async def test_a_model_that_finds_no_evidence_is_believed() -> None:
     found = await answer("wait_for what?", library=LIBRARY, model=ScriptedModel(["NO EVIDENCE"]))
     assert not found.found

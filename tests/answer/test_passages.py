@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intelforge.answer.passages import MAX_PASSAGE, WIDEN, line_range, make_passages, read_documents
@@ -100,6 +100,14 @@ async def test_each_document_is_read_once() -> None:
     assert texts == dict(library.documents)
 
 
+async def test_a_document_that_went_away_since_the_search_is_left_out() -> None:
+    before = MemoryLibrary({"a": "First words.", "b": "Other words."})
+    after = MemoryLibrary({"b": "Other words."})
+    hits = await before.search("words", limit=9)
+    texts = await read_documents(hits, after)
+    assert [passage.document_id for passage in make_passages(hits, texts, limit=9)] == ["b"]
+
+
 @pytest.mark.parametrize(("start", "end", "lines"), [(0, 1, (1, 1)), (0, 2, (1, 1)), (0, 3, (1, 2)), (2, 2, (2, 2))])
 def test_lines_are_counted_from_one_and_a_line_end_belongs_to_its_line(
     start: int, end: int, lines: tuple[int, int]
@@ -107,6 +115,7 @@ def test_lines_are_counted_from_one_and_a_line_end_belongs_to_its_line(
     assert line_range("a\nb\nc", start, end) == lines
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab \n", max_size=200), st.data())
 def test_passages_are_exact_do_not_overlap_and_keep_every_word_that_was_hit(text: str, data: st.DataObject) -> None:
     places = st.integers(0, max(0, len(text) - 1))

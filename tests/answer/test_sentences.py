@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from intelforge.answer.sentences import (
@@ -46,6 +46,7 @@ def test_splits_where_a_sentence_ends_and_nowhere_else(text: str, sentences: lis
     assert [text[start:end] for start, end in split_sentences(text)] == sentences
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="aB .!?。\n\t'\")e.g", max_size=80))
 @example("e.g. . . B")
 def test_spans_of_split_sentences_are_ordered_and_lose_no_letter(text: str) -> None:
@@ -248,6 +249,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES, max_size=40), st.sampled_from(["a.py", "a.js", "a.md", "a.rst", "a.yaml", "a", ""]))
 def test_spans_are_exact_ordered_and_do_not_overlap(pieces: list[str], location: str) -> None:
     text = "".join(pieces)
@@ -261,6 +263,7 @@ def test_spans_are_exact_ordered_and_do_not_overlap(pieces: list[str], location:
             last = each.end
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES, max_size=40))
 def test_plain_sentences_read_as_their_quotes_do(pieces: list[str]) -> None:
     text = "".join(pieces)

@@ -1,7 +1,7 @@
 """Terms of texts and questions."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intelforge.answer.terms import WEAK_WEIGHT, question_terms, similarity, stem, terms_of
@@ -50,11 +50,13 @@ def test_a_part_weighs_less_than_the_whole_and_a_weak_word_less_than_a_strong_on
     assert weights[stem("handle")] == WEAK_WEIGHT
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_a_question_and_a_text_of_the_same_words_have_the_same_terms(text: str) -> None:
     assert set(question_terms(text)) == terms_of(text)
 
 
+@settings(deadline=None)
 @given(st.frozensets(st.text(max_size=2)), st.frozensets(st.text(max_size=2)))
 def test_similarity_is_symmetric_and_between_nothing_and_all(one: frozenset[str], other: frozenset[str]) -> None:
     assert similarity(one, other) == similarity(other, one)

@@ -1,6 +1,6 @@
 """Every citation resolves, or it is removed and its sentence marked."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intelforge.answer.verify import DraftSentence, verify
@@ -90,6 +90,7 @@ def test_lines_are_quoted_where_there_are_no_sentences() -> None:
 WORDS = st.sampled_from([*TEXT.split(), "lies", "[9]", "ignore", "7"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.lists(WORDS, max_size=9), st.lists(st.integers(-1, 12), max_size=4)), max_size=4))
 def test_what_is_left_resolves_whatever_was_written(drafts: list[tuple[list[str], list[int]]]) -> None:
     draft = [DraftSentence(text=" ".join(words), numbers=tuple(numbers)) for words, numbers in drafts]

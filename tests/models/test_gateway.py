@@ -42,7 +42,9 @@ def store() -> MemoryLedgerStore:
 
 
 async def opened(url: str, client: httpx2.AsyncClient, store: MemoryLedgerStore, **environment: str) -> LanguageModel:
-    model = await open_model(url, client=client, ledger=Ledger(store), environment=environment, timeout=5)
+    model = await open_model(
+        url, client=client, ledger=Ledger(store), environment=environment, timeout=30, probe_timeout=30
+    )
     assert model is not None
     return model
 
@@ -82,14 +84,15 @@ async def test_auto_is_no_model_when_what_runs_there_has_none(
 ) -> None:
     async with ModelServer(always(reply)) as server:
         environment = {"OLLAMA_HOST": server.url}
-        assert await open_model("auto", client=client, ledger=Ledger(store), environment=environment) is None
+        opened = open_model("auto", client=client, ledger=Ledger(store), environment=environment, probe_timeout=30)
+        assert await opened is None
         assert server.requests[0].path == "/api/tags"
 
 
 async def test_auto_is_no_model_when_nothing_answers_in_time(
     client: httpx2.AsyncClient, store: MemoryLedgerStore
 ) -> None:
-    async with ModelServer(always(ServerReply(hang=True))) as server, asyncio.timeout(5):
+    async with ModelServer(always(ServerReply(hang=True))) as server, asyncio.timeout(30):
         environment = {"OLLAMA_HOST": server.url}
         assert await open_model("auto", client=client, ledger=Ledger(store), environment=environment) is None
 
@@ -153,7 +156,7 @@ async def test_a_failure_is_told_in_one_line_without_the_key_and_marked_in_the_l
             client=client,
             ledger=Ledger(store),
             environment={"INTELFORGE_LLM_API_KEY": KEY},
-            timeout=0.2 if reply.hang else 5,
+            timeout=0.2 if reply.hang else 30,
         )
         assert model is not None
         with pytest.raises(ModelError) as caught:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intelforge.core.errors import ErrorCode, IntelForgeError, ModelError
@@ -73,6 +73,7 @@ async def test_a_refused_reservation_stops_the_call() -> None:
     assert not made
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), max_size=20))
 def test_no_call_stays_open(outcomes: list[bool]) -> None:
     async def run(store: MemoryLedgerStore, enter: Callable[[bool], object]) -> None:

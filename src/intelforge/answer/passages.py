@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from intelforge.answer.protocol import Library
+from intelforge.core.errors import NotFoundError
 from intelforge.core.values import Hit, Passage
 
 WIDEN: Final = 400
@@ -31,9 +32,17 @@ def line_range(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 async def read_documents(hits: Sequence[Hit], library: Library) -> dict[str, str]:
-    """The texts of the hits' documents by id."""
+    """The texts of the hits' documents by id; without those that went away since the search."""
     ids = list(dict.fromkeys(hit.chunk.document_id for hit in hits))
-    return dict(zip(ids, await asyncio.gather(*(library.text(each) for each in ids)), strict=True))
+    texts = await asyncio.gather(*(_read(document_id, library) for document_id in ids))
+    return {document_id: text for document_id, text in zip(ids, texts, strict=True) if text is not None}
+
+
+async def _read(document_id: str, library: Library) -> str | None:
+    try:
+        return await library.text(document_id)
+    except NotFoundError:
+        return None
 
 
 def make_passages(hits: Sequence[Hit], texts: dict[str, str], *, limit: int) -> tuple[Passage, ...]:

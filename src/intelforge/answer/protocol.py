@@ -20,5 +20,8 @@ class Library(Protocol):
         ...
 
     async def text(self, document_id: str) -> str:
-        """The full text of a document, the one that the hits' offsets count in."""
+        """The full text of a document, the one that the hits' offsets count in.
+
+        Raises NotFoundError when it went away since the search; its hits are then left out.
+        """
         ...

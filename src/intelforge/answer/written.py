@@ -8,6 +8,7 @@ from typing import Final
 from intelforge.answer.prose import lines_of
 from intelforge.answer.sentences import split_sentences
 from intelforge.answer.verify import DraftSentence
+from intelforge.core.errors import ModelError
 from intelforge.core.values import Passage
 
 PROMPT_CHARACTERS: Final = 10_000
@@ -44,11 +45,17 @@ def make_prompt(question: str, passages: Sequence[Passage]) -> str:
 
 
 def read_reply(reply: str) -> tuple[DraftSentence, ...]:
-    """The sentences of a model's reply with the passage numbers each one cites; none when it found no evidence."""
+    """The sentences of a model's reply with the passage numbers each one cites; none when it found no evidence.
+
+    Raises ModelError when there is nothing to read, as when a model thinks until it may write no more.
+    """
     reply = _THOUGHTS.sub("", reply).strip()
     if reply.upper().strip(" .*\"'`").startswith(NOTHING):
         return ()
-    return tuple(_sentences(reply))
+    sentences = tuple(_sentences(reply))
+    if not sentences:
+        raise ModelError("the reply holds no sentence", hint="try again, or choose another model")
+    return sentences
 
 
 def _sentences(reply: str) -> Iterator[DraftSentence]:

@@ -20,7 +20,7 @@ import httpx2
 from intelforge.core.errors import BackendError, ConfigError, ErrorCode, ModelError
 from intelforge.core.registry import load_backend, scheme_of
 from intelforge.models.ledger import Ledger
-from intelforge.models.ollama import choose_chat_model, installed_models, is_remote, ollama_url
+from intelforge.models.ollama import PROBE_SECONDS, choose_chat_model, installed_models, is_remote, ollama_url
 from intelforge.models.protocol import LanguageModel
 
 if TYPE_CHECKING:
@@ -56,18 +56,20 @@ async def open_model(
     client: httpx2.AsyncClient,
     ledger: Ledger,
     timeout: float = 120.0,
+    probe_timeout: float = PROBE_SECONDS,
     environment: Mapping[str, str] = os.environ,
 ) -> LanguageModel | None:
     """The language model named by the URL, or None for `none:` and for `auto` when no Ollama with a model runs.
 
-    `timeout` is for one whole call, in seconds. The client is the caller's to close. Raises ConfigError for a URL that
-    makes no sense, BackendError when the provider's package is not installed, ModelError when its key is missing.
+    `timeout` is for one whole call and `probe_timeout` for looking whether an Ollama runs, in seconds. The client is
+    the caller's to close. Raises ConfigError for a URL that makes no sense, BackendError when the provider's package is
+    not installed, ModelError when its key is missing.
     """
     url = url.strip()
     if url in ("none:", "none"):
         return None
     if url in ("auto:", "auto"):
-        models = await installed_models(ollama_url(environment), client)
+        models = await installed_models(ollama_url(environment), client, timeout=probe_timeout)
         chosen = choose_chat_model(models or [])
         if chosen is None:
             return None

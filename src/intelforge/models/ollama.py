@@ -44,10 +44,12 @@ def ollama_url(environment: Mapping[str, str]) -> str:
     return str(url.copy_with(host=host, port=port)).rstrip("/")
 
 
-async def installed_models(base_url: str, client: httpx2.AsyncClient) -> list[InstalledModel] | None:
-    """The models of the Ollama server at this URL; None when none answers within 0.3 s."""
+async def installed_models(
+    base_url: str, client: httpx2.AsyncClient, *, timeout: float = PROBE_SECONDS
+) -> list[InstalledModel] | None:
+    """The models of the Ollama server at this URL; None when none answers within `timeout` seconds."""
     try:
-        reply = await client.get(f"{base_url}/api/tags", timeout=PROBE_SECONDS)
+        reply = await client.get(f"{base_url}/api/tags", timeout=timeout)
         rows = reply.raise_for_status().json()["models"]
         return [_installed(row) for row in rows]
     except (httpx2.HTTPError, EgressError, ValueError, KeyError, TypeError, AttributeError):
