@@ -14,7 +14,7 @@ from intelforge.core.values import Document, Item
 from intelforge.refine.document import refine
 from intelforge.refine.media import detect
 from intelforge.refine.tokens import estimate
-from intelforge.testing.documents import BUILDERS, build_docx, build_text
+from intelforge.testing.files import BUILDERS, build_docx, build_text
 
 MAX_TOKENS = 60
 WORD = st.text(string.ascii_letters + "äöüéñß", min_size=1, max_size=12)

@@ -1,8 +1,17 @@
-from collections.abc import AsyncIterator
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 
+import psutil
 import pytest
 
-from intelforge.core.errors import ErrorCode, ItemError
+from intelforge.core.errors import ErrorCode, IntelForgeError, ItemError
 from intelforge.core.values import Document, Item
 from intelforge.refine.pool import Refinery
 
@@ -33,3 +42,163 @@ async def test_outcomes_are_in_the_order_of_the_items(refinery: Refinery) -> Non
         else:
             assert isinstance(outcome, Document)
             assert outcome.text == f"text {n}"
+
+
+LARGE = Item(uri="large.txt", data=b"Some words to count, again and again. " * 500_000)
+SLOW = Item(uri="slow.txt", data=b"Some words to count, again and again. " * 30_000)
+
+
+def workers() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "intelforge.refine.worker" in child.cmdline()]
+
+
+@asynccontextmanager
+async def opened(*, seconds: float = 60, memory_mb: int = 512, count: int = 1) -> AsyncIterator[Refinery]:
+    async with Refinery(
+        workers=count, seconds=seconds, memory_mb=memory_mb, tokenizer=None, chunk_tokens=100
+    ) as refinery:
+        yield refinery
+
+
+async def test_workers_start_when_needed_and_end_with_the_pool() -> None:
+    async with opened(count=2) as refinery:
+        assert not workers()
+        await refinery.refine(GOOD)
+        started = workers()
+        assert len(started) == 1
+    assert not any(worker.is_running() for worker in started)
+
+
+async def test_an_item_that_takes_too_long_fails_alone() -> None:
+    async with opened(seconds=0.3) as refinery:
+        await refinery.refine(GOOD)
+        late, good = await refinery.refine_many([LARGE, GOOD])
+    assert isinstance(late, ItemError)
+    assert late.error_code is ErrorCode.TIMED_OUT
+    assert str(late).startswith("large.txt: extracting its text takes longer than 0.3 s")
+    assert isinstance(good, Document)
+
+
+async def test_an_item_that_takes_too_much_memory_fails_alone() -> None:
+    async with opened(memory_mb=160) as refinery:
+        greedy, good = await refinery.refine_many([Item(uri="x.txt", data=b"word " * 20_000_000), GOOD])
+    assert isinstance(greedy, ItemError)
+    assert greedy.error_code is ErrorCode.OUT_OF_MEMORY
+    assert isinstance(good, Document)
+
+
+async def test_an_item_whose_worker_is_killed_fails_alone() -> None:
+    async with opened(count=2) as refinery:
+        await refinery.refine(GOOD)
+        (worker,) = workers()
+        slow = asyncio.ensure_future(refinery.refine(LARGE))
+        await asyncio.to_thread(wait_until_busy, worker)
+        others = asyncio.ensure_future(refinery.refine_many([GOOD] * 5))
+        worker.kill()
+        with pytest.raises(ItemError, match=r"large.txt: the extractor was killed by this file \(SIGKILL\)") as caught:
+            await slow
+        assert caught.value.error_code is ErrorCode.OUT_OF_MEMORY
+        assert all(isinstance(outcome, Document) for outcome in await others)
+        assert await refinery.refine(GOOD)
+
+
+async def test_a_worker_that_died_idle_is_replaced() -> None:
+    async with opened() as refinery:
+        await refinery.refine(GOOD)
+        (worker,) = workers()
+        worker.kill()
+        worker.wait(10)
+        assert await refinery.refine(GOOD)
+
+
+async def test_a_worker_that_grew_large_is_replaced_without_a_failure() -> None:
+    async with opened(memory_mb=2048) as refinery:
+        with pytest.raises(ItemError, match="binary"):
+            await refinery.refine(Item(uri="x.bin", data=bytes(260 * 1024 * 1024)))
+        assert not workers()
+        assert await refinery.refine(GOOD)
+
+
+async def test_closing_interrupts_what_is_not_refined_yet() -> None:
+    async with opened() as refinery:
+        await refinery.refine(GOOD)
+        waiting = [asyncio.ensure_future(refinery.refine(LARGE)) for _ in range(3)]
+        await asyncio.to_thread(wait_until_busy, workers()[0])
+    for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+        assert isinstance(outcome, IntelForgeError)
+        assert outcome.error_code is ErrorCode.INTERRUPTED
+    with pytest.raises(IntelForgeError, match="closed"):
+        await refinery.refine(GOOD)
+
+
+async def test_a_worker_that_cannot_start_is_an_error_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    async with opened() as refinery:
+        with pytest.raises(IntelForgeError, match="did not start"):
+            await refinery.refine(GOOD)
+
+
+async def test_cancelled_items_are_not_refined() -> None:
+    async with opened() as refinery:
+        first, second = (asyncio.ensure_future(refinery.refine(SLOW)) for _ in range(2))
+        second.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        assert (await first).chunks
+        assert await refinery.refine(GOOD)
+
+
+async def test_workers_are_small_and_get_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    async with opened() as refinery:
+        await refinery.refine(Item(uri="a.py", data=b"def run(): pass"))
+        (worker,) = workers()
+        assert "OPENAI_API_KEY" not in worker.environ()
+        assert worker.memory_info().rss < 120 * 1024 * 1024
+
+
+SCRIPT = """
+import asyncio, os, psutil, signal
+from intelforge.core.values import Item
+from intelforge.refine.pool import Refinery
+
+async def main():
+    async with Refinery(workers=1, seconds=60, memory_mb=512, tokenizer=None, chunk_tokens=100) as refinery:
+        await refinery.refine(Item(uri="a.txt", data=b"words"))
+        asyncio.ensure_future(refinery.refine(Item(uri="b.txt", data=b"words " * 5_000_000)))
+        await asyncio.sleep(0)
+        print(*(child.pid for child in psutil.Process().children()), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+def test_workers_die_with_a_killed_parent_and_need_no_main_guard(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    pids = [int(pid) for pid in ended.stdout.split()]
+    assert pids
+    wait_until(lambda: not any(is_alive(pid) for pid in pids))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait_until_busy(worker: psutil.Process) -> None:
+    """Until it has read its item: from then on it uses the processor."""
+    used = sum(worker.cpu_times()[:2])
+    wait_until(lambda: sum(worker.cpu_times()[:2]) > used + 0.05)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)

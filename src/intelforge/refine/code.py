@@ -1,6 +1,7 @@
 """Source code by its grammar: definitions with their qualified names, comments and decorators included."""
 
 import importlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -110,6 +111,7 @@ _FUNCTION_VALUES = _words("arrow_function function_expression generator_function
 _NAMED = _words(
     "identifier field_identifier type_identifier qualified_identifier operator_name destructor_name operator_cast"
 )
+_ARGUMENTS = re.compile(r"<[^<>]*>|\[[^\[\]]*\]")
 _COMMENTS = _words("comment line_comment block_comment attribute_item inner_attribute_item")
 
 
@@ -228,7 +230,7 @@ def _inner_declarator(node: Node) -> Node | None:
 def _plain_name(name: str) -> str:
     """Without type arguments, quotes and line breaks."""
     if "operator" not in name:
-        name = name.partition("<")[0].partition("[")[0]
+        name = _ARGUMENTS.sub("", _ARGUMENTS.sub("", name)).partition("<")[0]
     return "".join(name.replace("::", ".").strip("'\" ").split())[:80]
 
 
