@@ -13,6 +13,7 @@ from intelforge.collect.names import path_of, uri_of
 from intelforge.collect.protocol import Complete, ListingEvent, Present
 from intelforge.collect.reading import read_error, read_stable
 from intelforge.collect.rules import Rules
+from intelforge.collect.walk import root_stat
 from intelforge.core.errors import InvalidInputError, NotFoundError
 from intelforge.core.settings import Settings
 from intelforge.core.values import Item, ItemRef, Source, Validators
@@ -66,6 +67,7 @@ class FileCollector:
 
     async def watch(self) -> AsyncIterator[None]:
         """Yields after the file was changed, replaced, removed or made again."""
+        await asyncio.to_thread(root_stat, self._folder)
         wanted = os.fsdecode(self._path)
         try:
             async for _ in awatch(

@@ -13,7 +13,7 @@ from intelforge.collect.names import path_of, uri_of
 from intelforge.collect.protocol import ListingEvent
 from intelforge.collect.reading import open_beneath, read_error, read_stable
 from intelforge.collect.rules import Rules
-from intelforge.collect.walk import Walk, beneath
+from intelforge.collect.walk import Walk, beneath, root_stat
 from intelforge.core.errors import ErrorCode, ItemError
 from intelforge.core.settings import Settings
 from intelforge.core.values import Item, ItemRef, Source
@@ -65,6 +65,7 @@ class FolderCollector:
 
     async def watch(self) -> AsyncIterator[None]:
         """Yields after a file that is not left out by rule, or an ignore file, was changed."""
+        await asyncio.to_thread(root_stat, self._root)
         self._watched = await asyncio.to_thread(self._fresh_tree)
         try:
             async for _ in awatch(

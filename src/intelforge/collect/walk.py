@@ -33,7 +33,7 @@ class Walk:
     def events(self) -> Iterator[ListingEvent]:
         """Every entry in a fixed order, then Complete. Raises NotFoundError or ItemError for the root itself."""
         shown = uri_of(self.root)
-        start = _root_stat(self.root)
+        start = root_stat(self.root)
         self._real_root = os.path.realpath(self.root)
         self._visited[_inode(start)] = ""
         self._check_mounted(start)
@@ -41,7 +41,7 @@ class Walk:
         while self._links:
             path, target = self._links.pop(0)
             yield from self._linked_folder(path, target)
-        if _inode(_root_stat(self.root)) != _inode(start):
+        if _inode(root_stat(self.root)) != _inode(start):
             raise NotFoundError(f"the folder {shown} was replaced while it was listed", hint="sync again")
         yield Complete(full=True, cursor=str(start.st_dev), unread=tuple(self.unread))
 
@@ -166,7 +166,8 @@ def beneath(root: bytes, path: bytes) -> bytes | None:
     return path.removeprefix(prefix) if path.startswith(prefix) else None
 
 
-def _root_stat(root: bytes) -> os.stat_result:
+def root_stat(root: bytes) -> os.stat_result:
+    """Raises NotFoundError or ItemError for what is not a folder that can be looked at."""
     shown = uri_of(root)
     try:
         found = os.stat(root)

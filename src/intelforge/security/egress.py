@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+import httpcore2
 import httpx2
 
 from intelforge.core.errors import EgressError, ErrorCode
@@ -63,7 +64,7 @@ class Egress:
         self._max_redirects = max_redirects
         self._resolve = resolve
         self._tls = tls
-        self._client = self.client()
+        self._client: httpx2.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -74,10 +75,14 @@ class Egress:
         await self.close()
 
     async def close(self) -> None:
-        await self._client.aclose()
+        client, self._client = self._client, None
+        if client:
+            await client.aclose()
 
     def transport(self) -> httpx2.AsyncBaseTransport:
         """A transport that vets every connection; it belongs to the client it is given to."""
+        # Reading the trust store takes tens of milliseconds: done once, and only when something is to leave.
+        self._tls = self._tls or httpcore2.default_ssl_context()
         return VettedTransport(self.vet, self._tls)
 
     def client(self, *, timeout: float | None = None) -> httpx2.AsyncClient:
@@ -140,9 +145,10 @@ class Egress:
             raise _translated(shown, error) from error
 
     async def _follow(self, url: httpx2.URL, max_bytes: int, headers: dict[str, str]) -> Fetched:
+        client = self._client = self._client or self.client()
         for _ in range(self._max_redirects + 1):
-            request = self._client.build_request("GET", url, headers=headers)
-            response = await self._client.send(request, stream=True)
+            request = client.build_request("GET", url, headers=headers)
+            response = await client.send(request, stream=True)
             try:
                 if response.status_code not in _REDIRECTS or "location" not in response.headers:
                     return await _read(response, max_bytes)

@@ -64,9 +64,9 @@ class VettedBackend(httpcore2.AsyncNetworkBackend):
 class VettedTransport(httpx2.AsyncBaseTransport):
     """An httpx2 transport over VettedBackend. Proxies are not used: they would look names up themselves."""
 
-    def __init__(self, vet: Vet, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, vet: Vet, tls: ssl.SSLContext) -> None:
         self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls or httpcore2.default_ssl_context(),
+            ssl_context=tls,
             max_connections=100,
             max_keepalive_connections=20,
             keepalive_expiry=5.0,
