@@ -37,3 +37,9 @@ def test_watch_refuses_what_it_would_ignore(terminal: Terminal, flag: str) -> No
 def test_status_passes_skipped(terminal: Terminal) -> None:
     terminal.run("status", "--skipped")
     assert terminal.workspace.calls == [("status", True)]
+
+
+def test_watch_on_a_terminal_says_how_to_end_it(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    terminal.run("sync", "--watch")
+    assert "Ctrl-C ends it" in terminal.err

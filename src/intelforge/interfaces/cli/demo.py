@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 QUESTIONS = (
     "How does asyncio.wait_for treat cancellation?",
-    "Which versions of HTTP does HTTPX support?",
+    "Which library handles file system notifications in watchfiles?",
     "What happens in functools.lru_cache when maxsize is None?",
 )
 LEFT_OUT = ("site-packages/", "dist-packages/", "test/", "tests/", "idle_test/", "lib2to3/")

@@ -42,59 +42,67 @@ class _Pace(ProgressColumn):
 
 
 class ProgressDisplay:
-    """One bar for every stage that has begun, in the order of the stages; without `bars` nothing is drawn."""
+    """One bar for every stage that has begun, in the order of the stages; without a console nothing is drawn."""
 
-    def __init__(self, bars: Bars | None = None, *, title: str = "") -> None:
-        self._bars = bars
+    def __init__(self, console: Console | None = None, *, title: str = "") -> None:
+        self._console = console
         self._title = title
+        self._moments: dict[Stage, Progress] = {}
         self._tasks: dict[Stage, TaskID] = {}
+        self._bars: Bars | None = None
+        self.start()
 
     def report(self, progress: Progress) -> None:
         """Draws one moment of the work; the stage DONE takes all bars away."""
-        if self._bars is None:
-            return
         if progress.stage is Stage.DONE:
-            self._clear(self._bars)
+            self._moments.clear()
+        else:
+            self._moments[progress.stage] = progress
+        if self._bars is not None:
+            self._draw(self._bars, progress.stage)
+
+    def start(self) -> None:
+        """Draws the bars as they stand, at the place where the cursor is now."""
+        if self._console is None:
             return
-        if not self._tasks:
-            self._tasks = {stage: self._add(self._bars, stage) for stage in Stage if stage is not Stage.DONE}
-        self._fill(self._bars, progress.stage)
-        self._bars.update(
-            self._tasks[progress.stage],
-            visible=progress.total != 0,
-            completed=progress.done,
-            total=progress.total,
-            progress=progress,
-            detail=_end(progress.detail),
-        )
+        self._bars = _bars(self._console)
+        self._tasks = {stage: self._add(self._bars, stage) for stage in Stage if stage is not Stage.DONE}
+        for stage in self._moments:
+            self._draw(self._bars, stage)
+        self._bars.start()
+
+    def stop(self) -> None:
+        """Takes the bars off the screen."""
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Takes the bars off the screen while something else is printed."""
-        if self._bars is None:
-            yield
-            return
-        self._bars.stop()
+        self.stop()
         try:
             yield
         finally:
-            self._bars.start()
+            self.start()
 
     def _add(self, bars: Bars, stage: Stage) -> TaskID:
         nothing = Progress(stage=stage, done=0, total=None)
         title = self._title or stage.value.capitalize()
         return bars.add_task(title, total=None, visible=False, progress=nothing, detail="")
 
-    def _fill(self, bars: Bars, current: Stage) -> None:
-        """A stage whose total was never known is at its end once another one goes on."""
-        for task in bars.tasks:
-            if task.id != self._tasks[current] and task.visible and task.total is None:
-                bars.update(task.id, total=max(task.completed, 1), completed=max(task.completed, 1), detail="")
-
-    def _clear(self, bars: Bars) -> None:
-        for task in self._tasks.values():
-            bars.remove_task(task)
-        self._tasks.clear()
+    def _draw(self, bars: Bars, current: Stage) -> None:
+        for stage, task in self._tasks.items():
+            progress = self._moments.get(stage)
+            if progress is None:
+                bars.update(task, visible=False)
+                continue
+            done, total = progress.done, progress.total
+            if total is None and stage is not current:  # its total was never known; it is at its end
+                done = total = max(done, 1)
+            detail = _end(progress.detail) if stage is current else ""
+            shown = progress.total != 0
+            bars.update(task, visible=shown, completed=done, total=total, progress=progress, detail=detail)
 
 
 @contextlib.contextmanager
@@ -103,9 +111,14 @@ def progress_bars(console: Console, *, shown: bool, title: str = "") -> Iterator
 
     They are called after their stages, or by `title` where the work has none.
     """
-    if not (shown and console.is_terminal):
-        yield ProgressDisplay()
-        return
+    display = ProgressDisplay(console if shown and console.is_terminal else None, title=title)
+    try:
+        yield display
+    finally:
+        display.stop()
+
+
+def _bars(console: Console) -> Bars:
     plain = Column(no_wrap=True)
     columns: list[ProgressColumn] = [
         SpinnerColumn("dots" if console.encoding.startswith("utf") else "line"),
@@ -116,8 +129,7 @@ def progress_bars(console: Console, *, shown: bool, title: str = "") -> Iterator
     ]
     if console.width >= ROOM_FOR_DETAIL:
         columns.append(TextColumn("{task.fields[detail]}", style="dim", markup=False, table_column=plain))
-    with Bars(*columns, console=console, transient=True) as bars:
-        yield ProgressDisplay(bars, title=title)
+    return Bars(*columns, console=console, transient=True)
 
 
 def _end(detail: str) -> str:

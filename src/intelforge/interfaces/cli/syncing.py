@@ -68,6 +68,8 @@ def status(
 
 
 async def _watch(session: Session, workspace: "Workspace", display: ProgressDisplay) -> None:
+    if session.errors.is_terminal and not session.json:
+        session.say("syncing whenever something changes; Ctrl-C ends it")
     async for done in workspace.watch(report=display.report):
         with display.paused():
             _show(session, done)
