@@ -37,6 +37,8 @@ class Backend:
     """the dialect's INSERT with ON CONFLICT"""
     begin_write: str
     """the statement that begins a writing transaction; empty for the driver's own"""
+    lock_migration: str
+    """the statement that lets one process at a time migrate; empty where every write does"""
     jobs_url: str = field(repr=False)
     """where the job engine keeps its state"""
     single_writer: bool
@@ -58,7 +60,8 @@ class Database:
     @property
     def shown_url(self) -> str:
         """Where the database is, without a password."""
-        return self._backend.engine.url.render_as_string(hide_password=True)
+        url = self._backend.engine.url
+        return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
 
     @property
     def jobs_url(self) -> str:
@@ -93,21 +96,24 @@ class Database:
         from intelforge.store.migrations.run import upgrade  # alembic is slow to import and rarely needed
 
         with self._translated():
-            async with self._writing, self._writer.connect() as connection:
+            async with self._writing, self._writer.begin() as connection:
+                if self._backend.lock_migration:
+                    await connection.execute(text(self._backend.lock_migration))
                 await connection.run_sync(upgrade)
 
     async def close(self) -> None:
         await self._backend.engine.dispose()
 
     def _translated(self) -> "_Translation":
-        return _Translation(self._backend.code_of)
+        return _Translation(self._backend.code_of, self.shown_url)
 
 
 class _Translation:
     """Turns the driver's errors into ours."""
 
-    def __init__(self, code_of: Callable[[str], ErrorCode | None]) -> None:
+    def __init__(self, code_of: Callable[[str], ErrorCode | None], shown_url: str) -> None:
         self._code_of = code_of
+        self._shown_url = shown_url
 
     def __enter__(self) -> None:
         return None
@@ -118,7 +124,9 @@ class _Translation:
             code = self._code_of(cause)
             if code is not None:
                 first_line = cause.strip().splitlines()[0]
-                raise StorageError(f"the database: {first_line}", hint=HINTS[code], code=code) from error
+                raise StorageError(
+                    f"the database {self._shown_url}: {first_line}", hint=HINTS[code], code=code
+                ) from error
 
 
 def _current_revision(connection: Any) -> str | None:

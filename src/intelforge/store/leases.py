@@ -73,9 +73,10 @@ class Leases:
             values = {"owner": self.owner, "detail": detail, "expires_at": now + SECONDS}
             if row is None:
                 inserted = self._database.insert(LeaseRow).values(name=name, **values).on_conflict_do_nothing()
-                return bool((await connection.execute(inserted)).rowcount)
-            taken = update(LeaseRow).where(LeaseRow.name == name, LeaseRow.owner == row.owner).values(**values)
-            return bool((await connection.execute(taken)).rowcount)
+                return (await connection.execute(inserted.returning(LeaseRow.name))).first() is not None
+            # Only as it was read: its owner may have renewed it since.
+            read = (LeaseRow.name == name, LeaseRow.owner == row.owner, LeaseRow.expires_at == row.expires_at)
+            return bool((await connection.execute(update(LeaseRow).where(*read).values(**values))).rowcount)
 
     async def renew(self) -> None:
         """Renews every lease this owner holds."""

@@ -1,5 +1,6 @@
 """PostgreSQL as the database of record, through psycopg 3."""
 
+import re
 from pathlib import Path
 
 from sqlalchemy.dialects.postgresql import insert
@@ -15,12 +16,13 @@ def open_backend(url: str, *, root: Path) -> Backend:
     """`postgresql://user@host:port/database`."""
     try:
         parsed = make_url(url).set(drivername="postgresql+psycopg")
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise BackendError("the database URL cannot be read", hint="postgresql://user@host:5432/database") from error
     return Backend(
         engine=create_async_engine(parsed, pool_pre_ping=True, pool_size=5),
         insert=insert,
         begin_write="",
+        lock_migration="SELECT pg_advisory_xact_lock(hashtext('intelforge migration'))",
         jobs_url=parsed.set(drivername="postgresql").render_as_string(hide_password=False),
         single_writer=False,
         code_of=_code_of,
@@ -29,17 +31,16 @@ def open_backend(url: str, *, root: Path) -> Backend:
 
 def _code_of(message: str) -> ErrorCode | None:
     """What PostgreSQL's message means, None when it is nothing a user could mend."""
-    for fragment, code in (
+    for pattern, code in (
         ("No space left", ErrorCode.DISK_FULL),
         ("read-only transaction", ErrorCode.READ_ONLY),
-        ("connection failed", ErrorCode.UNREACHABLE),
-        ("connection refused", ErrorCode.UNREACHABLE),
-        ("password authentication failed", ErrorCode.REFUSED),
-        ("does not exist", ErrorCode.NOT_FOUND),
+        ("password authentication failed|no password supplied", ErrorCode.REFUSED),
+        ('role ".*" does not exist', ErrorCode.REFUSED),
+        ('database ".*" does not exist', ErrorCode.NOT_FOUND),
         ("permission denied", ErrorCode.REFUSED),
-        ("lock timeout", ErrorCode.BUSY),
-        ("deadlock", ErrorCode.BUSY),
+        ("connection failed|connection refused|connection is lost", ErrorCode.UNREACHABLE),
+        ("lock timeout|deadlock", ErrorCode.BUSY),
     ):
-        if fragment in message:
+        if re.search(pattern, message):
             return code
     return None

@@ -9,7 +9,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from intelforge.core.errors import ErrorCode, StorageError
+from intelforge.core.errors import BackendError, ErrorCode, StorageError
 from intelforge.store.database import BEGIN, Backend
 
 BUSY_SECONDS = 30
@@ -17,7 +17,10 @@ BUSY_SECONDS = 30
 
 def open_backend(url: str, *, root: Path) -> Backend:
     """`sqlite:///relative/to/the/workspace.db` or `sqlite:////absolute.db`."""
-    path = root / (make_url(url).database or "")
+    name = make_url(url).database
+    if not name or name == ":memory:":
+        raise BackendError(f"the database {url} names no file", hint="sqlite:///.intelforge/intelforge.db")
+    path = root / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -33,7 +36,13 @@ def open_backend(url: str, *, root: Path) -> Backend:
     _configure(engine)
     jobs = f"sqlite:///{path.with_name(path.stem + '-jobs' + path.suffix)}"
     return Backend(
-        engine=engine, insert=insert, begin_write="BEGIN IMMEDIATE", jobs_url=jobs, single_writer=True, code_of=_code_of
+        engine=engine,
+        insert=insert,
+        begin_write="BEGIN IMMEDIATE",
+        lock_migration="",
+        jobs_url=jobs,
+        single_writer=True,
+        code_of=_code_of,
     )
 
 
