@@ -1,0 +1,109 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from intelforge.core.errors import ErrorCode, IntelForgeError, StorageError
+from intelforge.store.database import Database, open_database
+from intelforge.store.facts import Facts
+from intelforge.store.migrations import HEAD, KNOWN
+from intelforge.store.migrations.run import configuration, upgrade
+from intelforge.store.tables import Table
+
+OPEN = """
+import asyncio, sys
+from pathlib import Path
+from intelforge.store.database import open_database
+
+async def main():
+    sys.stdin.readline()
+    database = await open_database(sys.argv[1], root=Path(sys.argv[2]))
+    await database.close()
+
+print("ready", flush=True)
+asyncio.run(main())
+"""
+
+
+async def test_an_empty_database_is_brought_to_the_models(database: Database) -> None:
+    async with database.read() as connection:
+        await connection.run_sync(lambda sync: command.check(configuration(sync)))
+        names = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+    assert set(names) == {*Table.metadata.tables, "alembic_version"}
+
+
+async def test_opening_again_changes_nothing(database: Database, database_url: str, tmp_path: Path) -> None:
+    await Facts(database).set("kept", "yes")
+    again = await open_database(database_url, root=tmp_path)
+    assert await Facts(again).get("kept") == "yes"
+    await again.close()
+
+
+async def test_the_known_revisions_are_those_of_the_migration_scripts(database: Database) -> None:
+    async with database.read() as connection:
+        script = await connection.run_sync(lambda sync: ScriptDirectory.from_config(configuration(sync)))
+    assert script.get_current_head() == HEAD
+    assert tuple(reversed([revision.revision for revision in script.walk_revisions()])) == KNOWN
+
+
+async def test_migrations_go_back_to_nothing_and_forth_again(database: Database) -> None:
+    async with database._writer.begin() as connection:
+        await connection.run_sync(lambda sync: command.downgrade(configuration(sync), "base"))
+        assert await connection.run_sync(lambda sync: inspect(sync).get_table_names()) == ["alembic_version"]
+    async with database._writer.begin() as connection:
+        await connection.run_sync(upgrade)
+        await connection.run_sync(lambda sync: command.check(configuration(sync)))
+
+
+async def test_a_workspace_of_a_newer_version_is_refused_with_the_way_out(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StorageError, match="newer version of IntelForge") as raised:
+        await open_database(database_url, root=tmp_path)
+    assert raised.value.error_code is ErrorCode.NEWER_WORKSPACE
+    assert "upgrade" in raised.value.hint
+
+
+def test_two_processes_may_open_a_new_database_at_once(database_url: str, tmp_path: Path) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, database_url, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    for process in processes:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert (process.returncode, errors) == (0, "")
+
+
+async def test_a_write_that_raises_is_undone(database: Database) -> None:
+    async def fail() -> None:
+        async with database.write() as connection:
+            await connection.execute(text("INSERT INTO facts VALUES ('lost', 'x')"))
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        await fail()
+    assert await Facts(database).get("lost") is None
+
+
+async def test_an_unknown_kind_of_database_names_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(IntelForgeError, match="postgresql, sqlite"):
+        await open_database("oracle://x", root=tmp_path)
