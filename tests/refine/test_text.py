@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intelforge.core.errors import ErrorCode, ItemError
@@ -52,6 +52,7 @@ def test_what_databases_refuse_is_replaced_in_place() -> None:
 
 
 @given(st.binary(min_size=1, max_size=400))
+@settings(deadline=None)
 def test_any_bytes_become_text_that_databases_hold(data: bytes) -> None:
     if data.strip():
         text = decode(data).text

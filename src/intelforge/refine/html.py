@@ -14,7 +14,7 @@ from intelforge.refine.writer import Writer
 MAX_ARTICLE = 3_000_000
 """characters; in a longer page the main content is not looked for"""
 LITTLE = 250
-"""characters of main content; with less, the whole body is taken if it holds much more"""
+"""characters of main content; with less, the whole body is taken"""
 
 _DROPPED = {"script", "style", "template", "noscript", "iframe", "svg", "math", "head", "select", "button", "object"}
 _BOILERPLATE = _DROPPED | {"nav", "footer", "aside", "form"}
@@ -48,7 +48,7 @@ def extract_page(decoded: Decoded, *, media_type: str) -> Extracted:
     if writer.length < LITTLE:
         body = Writer()
         write_tree(root, body, without=_BOILERPLATE)
-        writer = body if body.length > 2 * writer.length else writer
+        writer = body if body.length else writer
     if not writer.length:
         write_tree(root, writer)
     return writer.finish(media_type=media_type, title=title, metadata=metadata)
@@ -80,8 +80,12 @@ class _TreeWriter:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._parts: list[str] = []
-        self._open: list[str] = []
-        """kinds of the blocks being read, innermost last"""
+        self._open: list[tuple[str, Any]] = []
+        """kind and element of the blocks being read, innermost last"""
+
+    @property
+    def _kind(self) -> str:
+        return self._open[-1][0] if self._open else "paragraph"
 
     def walk(self, root: Any, without: "set[str]") -> None:
         walker = etree.iterwalk(root, events=("start", "end"))
@@ -109,43 +113,44 @@ class _TreeWriter:
         if tag in _BREAKS:
             self._parts.append("\n")
         elif kind:
-            self._boundary()
-            self._open.append(kind)
+            on_one_line = self._kind in ("table_row", "heading") and kind != "table_row"
+            self._boundary(closes=kind == "table_row")
+            if not on_one_line:
+                self._open.append((kind, element))
         elif tag not in _INLINE:
             self._boundary()
         self._add(element.text)
 
     def _leave(self, tag: str, element: Any) -> None:
-        kind = _kind(tag, element)
-        if kind == "heading":
+        is_open = bool(self._open) and self._open[-1][1] is element
+        if is_open and self._kind == "heading":
             text = " ".join("".join(self._parts).split())
             self._parts.clear()
             self._open.pop()
             self._writer.write_heading(text, _level(tag, element))
-        elif kind:
-            if self._open[-1] == kind:
-                self._flush()
+        elif is_open:
+            self._flush()
             self._open.pop()
         elif tag in _CELLS:
             self._parts.append(" | ")
         elif tag not in _INLINE and tag not in _BREAKS:
             self._boundary()
 
-    def _boundary(self) -> None:
-        """Blocks within a row or heading do not end it."""
-        if self._open and self._open[-1] in ("table_row", "heading"):
+    def _boundary(self, *, closes: bool = False) -> None:
+        """Blocks within a row or heading do not end it, but rows of a table within a row do."""
+        if self._kind in ("table_row", "heading") and not closes:
             self._parts.append(" ")
         else:
             self._flush()
 
     def _add(self, text: str | None) -> None:
         if text:
-            self._parts.append(text if "code" in self._open else _SPACES.sub(" ", text))
+            self._parts.append(text if self._kind == "code" else _SPACES.sub(" ", text))
 
     def _flush(self) -> None:
         text = "".join(self._parts)
         self._parts.clear()
-        kind = self._open[-1] if self._open else "paragraph"
+        kind = self._kind
         if kind == "table_row":
             text = " | ".join(cell.strip() for cell in text.split(" | ") if cell.strip())
         self._writer.write(text.strip("\n") if kind == "code" else _AROUND_BREAK.sub("\n", _double_space(text)), kind)
