@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -121,6 +122,7 @@ async def test_the_workspace_list_decides_before_any_file(tmp_path: Path) -> Non
     assert "the setting ignore" in (await skipped(tmp_path, ignore=("node_modules/",)))["node_modules/"].reason
 
 
+@pytest.mark.skipif(shutil.which("git") is None and not os.environ.get("CI"), reason="git is not installed")
 async def test_a_folder_in_a_repository_follows_the_files_above_it(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     (tmp_path / ".git/info/exclude").write_text("*.tmp\n")

@@ -23,7 +23,7 @@ from intelforge.security.egress import Egress, shown_url
 
 _TIP = "refs/intelforge/tip"
 _PORTS = {"http": 80, "https": 443, "ssh": 22}
-_SCP = re.compile(r"(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9][A-Za-z0-9.-]*):(?!//).+")
+_SCP = re.compile(r"(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9][A-Za-z0-9.-]*):(?!//|:).+")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SAID: tuple[tuple[str, ErrorCode, str], ...] = (
     ("No space left", ErrorCode.DISK_FULL, "free some space"),

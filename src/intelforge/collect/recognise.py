@@ -11,7 +11,7 @@ from intelforge.core.errors import ErrorCode, InvalidInputError, ItemError, NotF
 from intelforge.core.values import SourceKind
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_SCP = re.compile(r"(?:[A-Za-z0-9._-]+@)?[A-Za-z0-9][A-Za-z0-9.-]*:(?!//)[^\s].*")
+_SCP = re.compile(r"(?:[A-Za-z0-9._-]+@)?[A-Za-z0-9][A-Za-z0-9.-]*:(?!//|:)[^\s].*")
 _DOMAIN = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}(?:[/:].*)?", re.IGNORECASE)
 _FORGES = frozenset({"bitbucket.org", "codeberg.org", "github.com", "gitlab.com"})
 _NOT_OWNERS = frozenset(
