@@ -134,3 +134,37 @@ def test_passages_are_exact_do_not_overlap_and_keep_every_word_that_was_hit(text
     for each in hits:
         words = (at for at in range(each.chunk.start, each.chunk.end) if not text[at].isspace())
         assert covered.issuperset(words)
+
+
+def code_hit(text: str, words: str) -> Hit:
+    start = text.index(words)
+    chunk = Chunk(id="d:0", document_id="d", ordinal=0, start=start, end=start + len(words), text=words, kind="code")
+    return Hit(chunk=chunk, score=1.0, location="a.py")
+
+
+MODULE = '''\
+class Port:
+    """A way out."""
+
+    def open(self, host):
+        """Opens the port."""
+        if host:
+
+            return connect(host)
+
+
+    @cached
+    def close(self):
+        return None
+'''
+
+
+def test_a_hit_in_the_body_of_a_definition_takes_in_its_head() -> None:
+    (passage,) = make_passages([code_hit(MODULE, "            return connect(host)")], {"d": MODULE}, limit=1)
+    assert passage.text == MODULE[MODULE.index("    def open") : MODULE.index("\n\n\n    @cached")]
+
+
+@pytest.mark.parametrize("words", ["    @cached\n    def close", "class Port:"])
+def test_a_hit_that_begins_a_definition_takes_in_nothing_before_it(words: str) -> None:
+    (passage,) = make_passages([code_hit(MODULE, words)], {"d": MODULE}, limit=1)
+    assert passage.text.startswith(words)

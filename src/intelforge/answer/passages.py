@@ -1,6 +1,7 @@
 """Hits widened for reading: whole paragraphs with exact spans, overlapping ones merged, numbered for citing."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -11,8 +12,17 @@ from intelforge.core.values import Hit, Passage
 
 WIDEN: Final = 400
 """Characters a hit may grow on each side to end where its paragraph ends."""
+REACH: Final = 2000
+"""Characters back within which a hit in the body of a definition takes in its head: signature and docstring."""
 MAX_PASSAGE: Final = 4000
 """Characters up to which neighbouring hits become one passage."""
+
+_DEFINITION: Final = re.compile(
+    r"^([ \t]*)(?:(?:export|public|private|protected|static|async|pub)[ ]+)*"
+    r"(?:def|class|func|function|fn|impl|interface|struct|trait)\b",
+    re.MULTILINE,
+)
+_BEGINS: Final = re.compile(r"\s*(?:@|#|//|/\*)")
 
 
 @dataclass(slots=True)
@@ -71,6 +81,7 @@ def _merged(text: str, found: Sequence[tuple[int, Hit]]) -> list[_Extent]:
     extents: list[_Extent] = []
     for rank, hit in sorted(found, key=lambda each: (each[1].chunk.start, each[1].chunk.end)):
         start, end = _widened(text, hit.chunk.start, hit.chunk.end)
+        start = _definition_start(text, start) if hit.chunk.kind == "code" else start
         last = extents[-1] if extents else None
         if last is not None and end <= last.end:
             _join(last, last.end, rank, hit)
@@ -101,6 +112,18 @@ def _widened(text: str, start: int, end: int) -> tuple[int, int]:
     stop = blank if blank >= 0 else len(text) if len(text) <= end + WIDEN else line if line >= 0 else end
     begin = _skip_blank_lines(text, min(begin, start), end)
     return begin, begin + len(text[begin : max(stop, end)].rstrip())
+
+
+def _definition_start(text: str, start: int) -> int:
+    """Where the definition begins whose body `start` lies in, if that is near; `start` when it begins one itself."""
+    if _DEFINITION.match(text, start) or _BEGINS.match(text, start):
+        return start
+    floor = max(0, start - REACH)
+    indent = len(text[start : start + REACH]) - len(text[start : start + REACH].lstrip())
+    for found in reversed(list(_DEFINITION.finditer(text, floor, start))):
+        if len(found[1]) < indent:
+            return found.start()
+    return start
 
 
 def _skip_blank_lines(text: str, start: int, end: int) -> int:

@@ -43,7 +43,7 @@ class Weights:
     test: float = 0.75
     """factor for files of tests, unless the question is about tests"""
     announcing: float = 0.8
-    """factor for a sentence that ends in a colon: what answers comes after it"""
+    """factor for a sentence that ends in a colon, unless it is a first one: what answers comes after it"""
     kind: Mapping[str, float] = field(default_factory=lambda: {"comment": 0.85, "signature": 0.75})
     """factor by the kind of sentence, 1.0 for others"""
 
@@ -98,8 +98,8 @@ def _score(
         score += weights.named * sum(name in named for name in each.names) / len(each.names)
         score += weights.lead * each.lead
     score *= weights.kind.get(each.sentence.kind, 1.0)
-    score *= weights.announcing if each.sentence.text.endswith(":") else 1.0
-    return score * weights.test if each.in_test and not named & {"test", "tests"} else score
+    score *= weights.announcing if each.sentence.text.endswith(":") and not each.lead else 1.0
+    return score * weights.test if each.in_test and named.keys().isdisjoint(("test", "tests")) else score
 
 
 async def _with_cosine(
