@@ -99,7 +99,7 @@ def _score(
         score += weights.lead * each.lead
     score *= weights.kind.get(each.sentence.kind, 1.0)
     score *= weights.announcing if each.sentence.text.endswith(":") and not each.lead else 1.0
-    return score * weights.test if each.in_test and named.keys().isdisjoint(("test", "tests")) else score
+    return score * weights.test if each.in_test and named.isdisjoint(("test", "tests")) else score
 
 
 async def _with_cosine(
