@@ -19,8 +19,7 @@ PIECES = [
     "a", "b", "*", "**", "/", "?", "[ab]", "[!a]", "[^b]", "\\a", "**/", "/**/", "/**", "[a-c]", "[]a]", "[[:alpha:]]",
     "[[:nope:]]", "[[:x]", "[c-", "!", " ", "\\ ", "-", "[a", "a/", "\\", "#", "[\\]]", "[a-\\c]", ".", "é", "\\*",
 ]  # fmt: skip
-NAMES = ["a", "b", "c", "ab", "ba", "aa", "]", "a b", "-", "a ", " ", "!", "#", "*", ".", "é", "[", "\\", ":"]
-NAMES.remove(".")
+NAMES = ["a", "b", "c", "ab", "ba", "aa", "]", "a b", "-", "a ", " ", "!", "#", "*", "é", "[", "\\"]
 patterns = st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join), min_size=1, max_size=4)
 paths = st.lists(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4).map("/".join), min_size=1, max_size=30)
 
@@ -36,9 +35,10 @@ def ignored(file: IgnoreFile, path: str) -> bool:
 
 
 def ignored_by_git(repository: Path, paths: list[str]) -> set[str]:
-    command = ["git", "--literal-pathspecs", "-c", "core.excludesFile=/dev/null", "-C", str(repository)]
+    command = ["git", "-c", "core.excludesFile=/dev/null", "-C", str(repository)]
     command += ["check-ignore", "--no-index", "-z", "--stdin"]
     done = subprocess.run(command, input="\0".join(paths).encode() + b"\0", capture_output=True, check=False)
+    assert done.returncode in {0, 1}, done.stderr
     return set(done.stdout.decode().split("\0")) - {""}
 
 
