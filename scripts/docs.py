@@ -33,7 +33,7 @@ Every command works on a workspace: the folder given with `--workspace`, or else
 - Results go to standard output; progress bars, notes and errors go to standard error. Bars are drawn only when
   standard error is a terminal. `NO_COLOR=1` turns colours off.
 - An error is one line: what happened and how to mend it. Its code decides the exit code (see the end of this page).
-- A batch goes on past bad items: `sync` ends with 0 when single items failed (`status` has the reasons), and with 1 when
+- A batch goes on past bad items: `sync` ends with 0 when single items failed (`status` has the reasons), with 1 when
   a source failed as a whole.
 - Ctrl-C during `sync` stops after the running batch and says how to go on; a second one stops at once. Either way
   nothing is lost, and the exit code is 130.
