@@ -65,13 +65,15 @@ class WordPieceCounter:
         self._tokenizer.no_padding()
         added = (token.content for token in self._tokenizer.get_added_tokens_decoder().values())
         self._special = re.compile("|".join(map(re.escape, added)) or r"(?!)")
+        self._unusual = re.compile(f"{self._special.pattern}|{_REMOVED.pattern}")
         self._counts = _Counts(self._tokenizer)
 
     def __call__(self, text: str) -> int:
-        if self._special.search(text):
-            words = _BLANK.split(text)
-        elif text.isascii() and not _REMOVED.search(text):
+        unusual = self._unusual.search(text)
+        if text.isascii() and not unusual:
             words = _ASCII_WORD.findall(text)
+        elif unusual and self._special.search(text):
+            words = _BLANK.split(text)
         else:
             words = _WORD.findall(text)
         if len(self._counts) > MAX_WORDS:
@@ -105,19 +107,26 @@ class TokenIndex:
     def __init__(self, text: str, count: TokenCounter) -> None:
         self._text = text
         self._count = count
-        cells = list(_cells(text))
-        self._starts = [0, *accumulate(map(len, cells))]
-        self._tokens = [0, *accumulate(0 if cell == "\n" else count(cell) for cell in cells)]
+        starts, stops, tokens = [], [], [0]
+        position = 0
+        for cell in _cells(text):
+            left = cell.lstrip()
+            start = position + len(cell) - len(left)
+            starts.append(start)
+            stops.append(start + len(left.rstrip()))
+            tokens.append(count(left) if left else 0)
+            position += len(cell)
+        self._starts, self._stops, self._tokens = starts, stops, [*accumulate(tokens)]
 
     def __call__(self, start: int, end: int) -> int:
         """The tokens of `text[start:end]`: those of the cells that lie in it whole, and of the rest of it."""
-        first, last = bisect_left(self._starts, start), bisect_right(self._starts, end) - 1
-        if first >= last:
+        first, last = bisect_left(self._starts, start), bisect_right(self._stops, end)
+        if first > last:
             return self._count(self._text[start:end])
         tokens = self._tokens[last] - self._tokens[first]
-        if start < self._starts[first]:
-            tokens += self._count(self._text[start : self._starts[first]])
-        if end > self._starts[last]:
+        if first and start < self._stops[first - 1]:
+            tokens += self._count(self._text[start : self._stops[first - 1]])
+        if last < len(self._starts) and end > self._starts[last]:
             tokens += self._count(self._text[self._starts[last] : end])
         return tokens
 
