@@ -2,8 +2,8 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,10 @@ class Parts:
         self._embedder: Embedder | None = None
         self._model: LanguageModel | None = None
         self._model_opened = False
+        self._waiting = 0
+        self.idle = asyncio.Event()
+        """set while no one waits for an answer in this process"""
+        self.idle.set()
         self.embedder_error: IntelForgeError | None = None
         """why there is no embedder although the settings name one"""
 
@@ -126,6 +130,18 @@ class Parts:
         """A collector of the source; the caller closes it."""
         return open_collector(source, settings=self.settings, egress=self.egress, state=self.root / STATE)
 
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Makes background work stand back for the block: someone waits for an answer."""
+        self._waiting += 1
+        self.idle.clear()
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self.idle.set()
+
     async def retriever(self) -> Retriever:
         return Retriever(self.documents, await self.store(), self.embedder())
 
@@ -169,7 +185,9 @@ class Parts:
                 indexer=indexer,
                 engine=self._engine(),
                 batch=batch,
-                embedding=Embedding(self.documents, self.facts, store, embedder, holder) if embedder else None,
+                embedding=(
+                    Embedding(self.documents, self.facts, store, embedder, holder, idle=self.idle) if embedder else None
+                ),
                 collectors=collectors,
                 batch_items=settings.batch_items,
             )

@@ -209,8 +209,9 @@ class Workspace:
             raise InvalidInputError("the query is empty", hint="give some words, for example: intelforge search cancel")
         if limit < 1:
             raise InvalidInputError(f"the limit is {limit}", hint="give a number of 1 or more")
-        retriever = await self._parts.retriever()
-        return await retriever.search(query, limit=limit, scope=await self._scope(source, principals))
+        with self._parts.answering():
+            retriever = await self._parts.retriever()
+            return await retriever.search(query, limit=limit, scope=await self._scope(source, principals))
 
     async def ask(self, question: str, *, source: str | None = None, principals: Sequence[str] = (EVERYONE,)) -> Answer:
         """The answer to a question, each sentence with citations that resolve; no sentences when the evidence is weak.
@@ -223,7 +224,8 @@ class Workspace:
         scope = await self._scope(source, principals)
         embedder, model = parts.embedder(), await parts.model()
         library = ScopedLibrary(await parts.retriever(), parts.documents, scope)
-        found = await answer(question, library=library, embed=embedder.embed if embedder else None, model=model)
+        with parts.answering():
+            found = await answer(question, library=library, embed=embedder.embed if embedder else None, model=model)
         counts = await parts.documents.counts(embedder.name if embedder else "")
         return replace(found, notes=(*found.notes, *self._answer_notes(counts)))
 

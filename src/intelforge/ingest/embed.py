@@ -1,12 +1,15 @@
 """Embeds what is searchable by words only, in the background, and can stop and go on at any chunk."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from intelforge.core.reports import Progress, Stage
 from intelforge.core.values import Chunk
-from intelforge.index.protocol import Embedder, VectorStore
+from intelforge.index.protocol import Embedder, Vectors, VectorStore
 from intelforge.ingest.index import LEASE as INDEX_LEASE
 from intelforge.jobs.leases import LeaseHolder
 from intelforge.store.documents import Documents
@@ -16,6 +19,8 @@ LEASE = "embedding"
 RATE_FACT = "embedding_rate"
 WINDOW = 128
 """chunks embedded between two commits"""
+SLICE = 32
+"""chunks embedded without a look whether someone waits or the work is to stop"""
 MAINTAIN_EVERY = 100
 """windows; many small appends make searches slow"""
 
@@ -32,8 +37,17 @@ class Embedding:
     """Embeds every current chunk that has no vector of this embedder, one process at a time."""
 
     def __init__(
-        self, documents: Documents, facts: Facts, store: VectorStore, embedder: Embedder, leases: LeaseHolder
+        self,
+        documents: Documents,
+        facts: Facts,
+        store: VectorStore,
+        embedder: Embedder,
+        leases: LeaseHolder,
+        *,
+        idle: asyncio.Event | None = None,
     ) -> None:
+        """`idle` is cleared while someone waits for an answer: embedding stands back until it is set again."""
+        self._idle = idle
         self._documents = documents
         self._facts = facts
         self._store = store
@@ -46,7 +60,10 @@ class Embedding:
             counts = await self._documents.counts(self._embedder.name)
             missing, done, windows, began = counts.chunks - counts.embedded, 0, 0, time.monotonic()
             while not stopped() and (window := await self._next()):
-                await self._embed(window)
+                vectors = await self._embed(window.chunks, stopped)
+                if vectors is None:
+                    break
+                await self._keep(window, vectors)
                 done += len(window.chunks)
                 windows += 1
                 rate = done / (time.monotonic() - began)
@@ -81,8 +98,20 @@ class Embedding:
                 break
         return Window(chunks=chunks, progress=progress) if chunks else None
 
-    async def _embed(self, window: Window) -> None:
-        vectors = await self._embedder.embed([chunk.embedding_text for chunk in window.chunks])
+    async def _embed(self, chunks: Sequence[Chunk], stopped: Callable[[], bool]) -> Vectors | None:
+        """Vectors in the order of the chunks, shape (len(chunks), dimensions); None when stopped on the way."""
+        order = sorted(range(len(chunks)), key=lambda row: chunks[row].tokens)
+        vectors = np.empty((len(chunks), self._embedder.dimensions), np.float32)
+        for start in range(0, len(order), SLICE):
+            if self._idle:
+                await self._idle.wait()
+            if stopped():
+                return None
+            rows = order[start : start + SLICE]
+            vectors[rows] = await self._embedder.embed([chunks[row].embedding_text for row in rows])
+        return vectors
+
+    async def _keep(self, window: Window, vectors: Vectors) -> None:
         async with self._leases.hold(INDEX_LEASE, detail="adding vectors"):
             indexed = await self._documents.indexed_among(list(window.progress))
             kept = [row for row, chunk in enumerate(window.chunks) if chunk.document_id in indexed]
