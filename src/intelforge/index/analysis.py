@@ -13,6 +13,8 @@ PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+\d*|[A-Z]+\d*|\d+")
 UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
 QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|`([^`]+)`")
 
+QUOTED_SHARE = 4
+"""one word in so many must be quoted for quotes to be meant to the letter"""
 LONGEST_TERM = 80
 """characters; longer words are cut, they are data and not language"""
 
@@ -35,8 +37,13 @@ def terms(text: str) -> list[str]:
 
 
 def quoted_phrases(query: str) -> list[str]:
-    """What the query quotes with \"…\", “…” or `…`: to be found word for word."""
-    return [phrase for groups in QUOTED.findall(query) for phrase in groups if WORD.search(phrase)]
+    """What the query quotes with \"…\", “…” or `…`: to be found word for word.
+
+    In a long text with a few words in quotes the quotes are emphasis, not an order: then there are none.
+    """
+    phrases = [phrase for groups in QUOTED.findall(query) for phrase in groups if WORD.search(phrase)]
+    quoted = sum(len(WORD.findall(phrase)) for phrase in phrases)
+    return phrases if quoted * QUOTED_SHARE >= len(WORD.findall(query)) else []
 
 
 @lru_cache(maxsize=1 << 16)

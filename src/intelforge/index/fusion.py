@@ -1,8 +1,8 @@
 """Joining the rankings of a lexical and a vector search into one. Pure functions over scores.
 
 A convex combination of scores (Bruch, Gai and Ingber, "An analysis of fusion functions for hybrid retrieval", 2023):
-each part is scaled to [0, 1] by what it could have given, then weighed by what the query and the results say about
-how far each part can be trusted.
+each part is scaled to [0, 1] over its candidates, then weighed by what the query says about how far words and meaning
+can be trusted.
 """
 
 import re
@@ -25,13 +25,22 @@ class Fused:
     scores: Mapping[str, float] = field(default_factory=dict)
 
 
-IDENTIFIER = re.compile(r"\w_\w|[a-z\d][A-Z]|\w\.\w|\w::\w|\w\(\)|[\"“`]")
+LITERAL = re.compile(r"\w+_\w+|\b[a-z]+\d*[A-Z]\w*|\w+(?:\.|::)[A-Za-z_]\w+|\w\(\)|[\"“`]")
 """What looks like a name in code or is quoted: it is meant to the letter"""
+LITERAL_SHARE = 4
+"""one word in so many must be literal for the query to be"""
+MEANING_WEIGHT = 0.8
+LITERAL_WEIGHT = 0.3
+"""The vector part's share, for questions and for literal queries: measured with benchmarks/retrieval.py"""
 
 
-def vector_weight(query: str) -> float:
-    """How much of the fused score the vector part has, in [0, 1]."""
-    return 0.2 if IDENTIFIER.search(query) else 0.7
+def vector_weight(query: str, *, embedded: float = 1.0) -> float:
+    """The vector part's share of the fused score, in [0, 1]; `embedded` is the share of chunks that have a vector.
+
+    While few chunks have one, those that have none must not lose to them for that alone.
+    """
+    literal = len(LITERAL.findall(query)) * LITERAL_SHARE >= max(1, len(query.split()))
+    return (LITERAL_WEIGHT if literal else MEANING_WEIGHT) * min(1.0, max(0.0, embedded))
 
 
 def fuse(lexical: Sequence[Scored], vector: Sequence[Scored], *, weight: float, limit: int) -> list[Fused]:
@@ -55,6 +64,7 @@ def fuse(lexical: Sequence[Scored], vector: Sequence[Scored], *, weight: float, 
 
 
 def _scaled(hits: Sequence[Scored]) -> dict[str, float]:
-    """Scores over the best one; a search with no positive score gives zeros."""
+    """Scores with the best of the list at one and the worst at zero; all at one when there is no difference."""
     best = max((hit.score for hit in hits), default=0.0)
-    return {hit.chunk_id: max(0.0, hit.score) / best if best > 0 else 0.0 for hit in hits}
+    span = best - min((hit.score for hit in hits), default=0.0)
+    return {hit.chunk_id: 1.0 - (best - hit.score) / span if span > 0 else 1.0 for hit in hits}

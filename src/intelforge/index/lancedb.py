@@ -72,7 +72,7 @@ class LanceStore:
     async def __aenter__(self) -> Self:
         os.environ.setdefault("LANCE_LOG", "error")  # Lance writes notices to stderr otherwise
         lancedb = await asyncio.to_thread(importlib.import_module, "lancedb")
-        with _Translated(self._folder):
+        with translated(self._folder):
             self._connection = await lancedb.connect_async(self._folder, read_consistency_interval=timedelta(0))
         return self
 
@@ -111,7 +111,7 @@ class LanceStore:
     async def search(self, query: "str | Vectors", *, limit: int) -> list[Scored]:
         if limit < 1:
             raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
-        with _Translated(self._folder):
+        with translated(self._folder):
             if isinstance(query, str):
                 return await self._search_text(query, limit)
             return await self._search_vector(query, limit)
@@ -154,7 +154,7 @@ class LanceStore:
         return _ranked([{**row, "_score": 1 - row["_distance"]} for row in rows], limit)
 
     async def _count(self, name: str) -> Counter[str]:
-        with _Translated(self._folder):
+        with translated(self._folder):
             table = await self._table(name)
             if table is None:
                 return Counter()
@@ -175,7 +175,7 @@ class LanceStore:
         """Runs one commit, again when another process committed first."""
         for attempt in range(ATTEMPTS):
             try:
-                with _Translated(self._folder):
+                with translated(self._folder):
                     await operation()
                     return
             except BusyError:
@@ -205,7 +205,7 @@ class LanceStore:
         return await asyncio.to_thread((self._folder / f"{name}.lance").is_dir)
 
 
-class _Translated:
+class translated:  # noqa: N801 - used as a function
     """Turns what LanceDB raises into IntelForgeError."""
 
     def __init__(self, folder: Path) -> None:

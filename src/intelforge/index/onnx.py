@@ -9,6 +9,7 @@ import platform
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
@@ -92,7 +93,7 @@ class OnnxEmbedder:
         loop = asyncio.get_running_loop()
         vectors = np.zeros((len(texts), self.dimensions), np.float32)
         tokens = await loop.run_in_executor(self._executor, self._tokens, texts) if texts else []
-        for rows in _batches([len(ids) for ids in tokens]):
+        for rows in batches([len(ids) for ids in tokens]):
             batch = [tokens[row] for row in rows]
             vectors[rows] = await loop.run_in_executor(self._executor, self._run, batch)
         return vectors
@@ -129,8 +130,9 @@ class OnnxEmbedder:
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        graph = self._graph()
         try:
-            return InferenceSession(self._graph(), options, providers=["CPUExecutionProvider"])
+            return InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise ModelError(
                 f"{self._built} cannot be loaded: {error}",
@@ -140,7 +142,7 @@ class OnnxEmbedder:
 
     @property
     def _graph_precision(self) -> str:
-        return "int7" if self._precision == "int8" and not _multiplies_bytes() else self._precision
+        return "int7" if self._precision == "int8" and not multiplies_bytes() else self._precision
 
     @property
     def _built(self) -> Path:
@@ -162,12 +164,13 @@ class OnnxEmbedder:
             temporary.write_bytes(graph)
             temporary.replace(self._built)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
             return graph
         return str(self._built)
 
 
-def _multiplies_bytes(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
+def multiplies_bytes(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether the CPU adds up products of bytes without overflow: ARM and newer x86. Told by Linux alone."""
     if platform.machine().lower() in ("aarch64", "arm64"):
         return True
@@ -196,7 +199,7 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Rows of texts of similar length, at most BATCH_TOKENS padded tokens together, longest first."""
     batch: list[int] = []
     for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):

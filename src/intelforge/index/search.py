@@ -2,7 +2,7 @@
 
 import asyncio
 
-from intelforge.core.errors import ModelError
+from intelforge.core.errors import InvalidInputError, ModelError
 from intelforge.index.fusion import Fused, fuse, vector_weight
 from intelforge.index.protocol import Embedder, Scored, VectorStore
 
@@ -12,16 +12,22 @@ DEPTH = 100
 """candidates of each part; fusion needs more than it gives back"""
 
 
-async def search(query: str, *, store: VectorStore, embedder: Embedder | None, limit: int) -> list[Fused]:
+async def search(
+    query: str, *, store: VectorStore, embedder: Embedder | None, limit: int, embedded: float = 1.0
+) -> list[Fused]:
     """The best `limit` chunks, best first. By words alone when there is no embedder, or its model fails.
+
+    `embedded` is the share of all chunks that have a vector, in [0, 1]: the vector part counts that much less.
 
     Raises InvalidInputError for a limit below one, StorageError when the store cannot be read.
     """
+    if limit < 1:
+        raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
     depth = max(DEPTH, limit)
     lexical, vector = await asyncio.gather(
         store.search(query, limit=depth), _by_vector(query, store=store, embedder=embedder, limit=depth)
     )
-    return fuse(lexical, vector, weight=vector_weight(query) if vector else 0.0, limit=limit)
+    return fuse(lexical, vector, weight=vector_weight(query, embedded=embedded) if vector else 0.0, limit=limit)
 
 
 async def _by_vector(query: str, *, store: VectorStore, embedder: Embedder | None, limit: int) -> list[Scored]:

@@ -260,7 +260,7 @@ def _size(path: Path) -> int | None:
 def _untrusted(what: str) -> ModelError:
     return ModelError(
         f"{what} is not the published file (its SHA-256 or size differs)",
-        hint="delete it and run: intelforge models pull all-MiniLM-L6-v2",
+        hint="delete it, then run: intelforge models pull",
         code=ErrorCode.UNTRUSTED,
     )
 

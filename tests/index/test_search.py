@@ -1,0 +1,70 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from intelforge.core.errors import InvalidInputError, ModelError
+from intelforge.core.values import Chunk
+from intelforge.index.memory import MemoryStore
+from intelforge.index.protocol import Vectors
+from intelforge.index.search import search
+
+TEXTS = {"cat": "the cat sleeps", "dog": "a dog barks", "wait": "def wait_for(): cat"}
+
+
+class OneDirection:
+    """Puts every text at the same place, next to the document `dog`."""
+
+    name = "one"
+    dimensions = 2
+    tokenizer = None
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        return np.array([[1, 0]] * len(texts), np.float32)
+
+
+class Broken(OneDirection):
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        raise ModelError("the weights are damaged")
+
+
+async def filled() -> MemoryStore:
+    store = MemoryStore()
+    chunks = [
+        Chunk(id=f"{name}:0", document_id=name, ordinal=0, start=0, end=len(text), text=text)
+        for name, text in TEXTS.items()
+    ]
+    await store.add(chunks)
+    await store.add_vectors(["dog:0", "cat:0", "wait:0"], np.array([[1, 0], [0.6, 0.8], [0, 1]], np.float32))
+    return store
+
+
+async def test_both_parts_find_and_say_what_they_scored() -> None:
+    found = await search("sleeps", store=await filled(), embedder=OneDirection(), limit=3)
+    assert {hit.chunk_id: sorted(hit.scores) for hit in found} == {
+        "cat:0": ["lexical", "vector"],
+        "dog:0": ["vector"],
+        "wait:0": ["vector"],
+    }
+
+
+@pytest.mark.parametrize("embedder", [None, Broken()])
+async def test_without_a_working_embedder_words_alone_decide(embedder: OneDirection | None) -> None:
+    found = await search("cat", store=await filled(), embedder=embedder, limit=3)
+    assert [hit.document_id for hit in found] == ["cat", "wait"]
+
+
+async def test_an_exact_name_is_first_whatever_the_meaning_says() -> None:
+    found = await search("wait_for", store=await filled(), embedder=OneDirection(), limit=1)
+    assert [hit.document_id for hit in found] == ["wait"]
+
+
+async def test_a_chunk_without_a_vector_is_not_behind_when_nothing_is_embedded() -> None:
+    found = await search("cat sleeps", store=await filled(), embedder=OneDirection(), limit=1, embedded=0.01)
+    assert [hit.document_id for hit in found] == ["cat"]
+
+
+async def test_blank_queries_find_nothing_and_wrong_limits_are_refused() -> None:
+    assert await search("  ", store=await filled(), embedder=OneDirection(), limit=3) == []
+    with pytest.raises(InvalidInputError):
+        await search("cat", store=await filled(), embedder=None, limit=0)
