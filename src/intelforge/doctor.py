@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from intelforge.core.errors import IntelForgeError
@@ -19,28 +20,45 @@ LEAST_OPEN_FILES = 256
 
 
 async def examine(parts: Parts) -> list[Check]:
-    """Every check, in the order in which a user would mend what they find. None of them raises."""
-    looks: list[tuple[str, bool, Callable[[Parts], Awaitable[Check]]]] = [
-        ("python", True, _python),
-        ("workspace folder", True, _folder),
-        ("disk space", True, _disk),
-        ("open files", False, _open_files),
-        ("database", True, _database),
-        ("index", True, _index),
-        ("embedding model", False, _embedder),
-        ("extraction workers", True, _extraction),
-        ("sources", False, _sources),
-        ("git", False, _git),
-        ("language model", False, _model),
+    """Every check, in the order in which a user would mend what they find. None of them raises.
+
+    Opens the database if it is not open yet; without it, what rests on it is not looked at.
+    """
+    alone: list[Look] = [
+        Look("python", _python),
+        Look("workspace folder", _folder),
+        Look("disk space", _disk),
+        Look("open files", _open_files, required=False),
+        Look("git", _git, required=False),
+        Look("extraction workers", _extraction),
+        Look("embedding model", _embedder, required=False),
     ]
-    return [await _looked(name, required, look, parts) for name, required, look in looks]
+    checks = [await look.at(parts) for look in alone]
+    database = await Look("database", _database).at(parts)
+    checks.append(database)
+    if database.ok:
+        resting = [
+            Look("index", _index),
+            Look("sources", _sources, required=False),
+            Look("language model", _model, required=False),
+        ]
+        checks += [await look.at(parts) for look in resting]
+    return checks
 
 
-async def _looked(name: str, required: bool, look: Callable[[Parts], Awaitable[Check]], parts: Parts) -> Check:
-    try:
-        return await look(parts)
-    except IntelForgeError as error:
-        return Check(name=name, ok=False, detail=error.message, fix=error.hint, required=required)
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One check, made safe: what it raises is its finding."""
+
+    name: str
+    check: Callable[[Parts], Awaitable[Check]]
+    required: bool = True
+
+    async def at(self, parts: Parts) -> Check:
+        try:
+            return replace(await self.check(parts), required=self.required)
+        except IntelForgeError as error:
+            return Check(name=self.name, ok=False, detail=error.message, fix=error.hint, required=self.required)
 
 
 async def _python(parts: Parts) -> Check:
@@ -72,14 +90,15 @@ async def _open_files(parts: Parts) -> Check:
     try:
         import resource
     except ImportError:
-        return Check(name="open files", ok=True, detail="no limit on this system", required=False)
+        return Check(name="open files", ok=True, detail="no limit on this system")
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     ok = soft >= LEAST_OPEN_FILES or soft == resource.RLIM_INFINITY
     fix = "" if ok else "ulimit -n 4096"
-    return Check(name="open files", ok=ok, detail=f"at most {soft}", fix=fix, required=False)
+    return Check(name="open files", ok=ok, detail=f"at most {soft}", fix=fix)
 
 
 async def _database(parts: Parts) -> Check:
+    await parts.open()
     counts = await parts.documents.counts("")
     detail = f"{parts.database.shown_url}: {counts.documents:,} documents, {counts.chunks:,} chunks"
     return Check(name="database", ok=True, detail=detail)
@@ -105,15 +124,15 @@ async def _index(parts: Parts) -> Check:
 
 async def _embedder(parts: Parts) -> Check:
     if parts.settings.embedder in ("none:", "none"):
-        return Check(name="embedding model", ok=True, detail="none: search is by words only", required=False)
+        return Check(name="embedding model", ok=True, detail="none: search is by words only")
     embedder = parts.embedder()
     if embedder is None:
         error = parts.embedder_error
         fix = error.hint if error else ""
-        return Check(name="embedding model", ok=False, detail=error.message if error else "", fix=fix, required=False)
+        return Check(name="embedding model", ok=False, detail=error.message if error else "", fix=fix)
     [vector] = await embedder.embed(["hello"])
     detail = f"{embedder.name}, {len(vector)} dimensions"
-    return Check(name="embedding model", ok=True, detail=detail, required=False)
+    return Check(name="embedding model", ok=True, detail=detail)
 
 
 async def _extraction(parts: Parts) -> Check:
@@ -135,9 +154,7 @@ async def _extraction(parts: Parts) -> Check:
 async def _sources(parts: Parts) -> Check:
     found = await parts.sources.statuses()
     if not found:
-        return Check(
-            name="sources", ok=False, detail="there are none", fix="run: intelforge add PATH_OR_URL", required=False
-        )
+        return Check(name="sources", ok=False, detail="there are none", fix="run: intelforge add PATH_OR_URL")
     missing = await asyncio.to_thread(_missing, [one.source.uri for one in found])
     broken = [one for one in found if one.error]
     detail = f"{len(found)} sources"
@@ -147,21 +164,21 @@ async def _sources(parts: Parts) -> Check:
         detail += f"; {broken[0].source.uri}: {broken[0].error}"
     ok = not missing and not broken
     fix = "" if ok else "mount or restore it, or run: intelforge sources remove ID"
-    return Check(name="sources", ok=ok, detail=detail, fix=fix, required=False)
+    return Check(name="sources", ok=ok, detail=detail, fix=fix)
 
 
 async def _git(parts: Parts) -> Check:
     path = shutil.which("git")
     fix = "" if path else "install git, to add git repositories"
-    return Check(name="git", ok=path is not None, detail=path or "not installed", fix=fix, required=False)
+    return Check(name="git", ok=path is not None, detail=path or "not installed", fix=fix)
 
 
 async def _model(parts: Parts) -> Check:
     model = await parts.model()
     if model is None:
         detail = f"{parts.settings.llm}: no language model; answers are quoted sentences"
-        return Check(name="language model", ok=True, detail=detail, required=False)
-    return Check(name="language model", ok=True, detail=model.name, required=False)
+        return Check(name="language model", ok=True, detail=detail)
+    return Check(name="language model", ok=True, detail=model.name)
 
 
 def _missing(uris: Sequence[str]) -> list[str]:

@@ -54,9 +54,10 @@ class Parts:
         """why there is no embedder although the settings name one"""
 
     async def open(self) -> None:
-        """Opens the database, and migrates it when it is behind. Raises StorageError."""
-        self.database: Database = await open_database(self.settings.database, root=self.root)
-        self._stack.push_async_callback(self.database.close)
+        """Opens the database, unless it is open, and migrates it when it is behind. Raises StorageError."""
+        if "database" not in vars(self):
+            self.database: Database = await open_database(self.settings.database, root=self.root)
+            self._stack.push_async_callback(self.database.close)
 
     async def close(self) -> None:
         await self._stack.aclose()

@@ -50,6 +50,7 @@ class Workspace:
         self._origins = origins
         self._parts = Parts(path, settings)
         self._stopping = asyncio.Event()
+        self._entered = False
 
     @classmethod
     def init(cls, path: str | Path = ".") -> Path:
@@ -87,6 +88,7 @@ class Workspace:
 
     async def __aenter__(self) -> Self:
         await self._parts.open()
+        self._entered = True
         return self
 
     async def __aexit__(
@@ -258,10 +260,14 @@ class Workspace:
         return describe_settings(self._settings, self._origins)
 
     async def doctor(self) -> list[Check]:
-        """Looks at everything a user could have wrong."""
+        """Looks at everything a user could have wrong. The workspace need not be entered: that may be what fails."""
         from intelforge.doctor import examine
 
-        return await examine(self._parts)
+        try:
+            return await examine(self._parts)
+        finally:
+            if not self._entered:
+                await self._parts.close()
 
     async def _scope(self, source: str | None, principals: Sequence[str]) -> Scope:
         found = await self.find_source(source) if source is not None else None

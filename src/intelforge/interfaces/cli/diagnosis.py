@@ -28,6 +28,6 @@ def doctor(session: Session) -> None:
 def _checks(session: Session) -> list[Check]:
     """The workspace's own checks; a workspace that cannot even be opened is the finding."""
     try:
-        return session.use(lambda workspace: workspace.doctor())
+        return session.run(lambda: session.open().doctor())
     except IntelForgeError as error:
         return [Check(name="workspace", ok=False, detail=error.message, fix=error.hint)]
