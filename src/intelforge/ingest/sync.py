@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 from intelforge.core.clock import Clock, NewId, new_id, utc_now
@@ -24,6 +24,7 @@ from intelforge.store.sources import Sources
 
 JOB = "ingest"
 EXECUTOR = "executor:"
+RECOVERY = "recovery"
 CONCURRENCY = 2
 """batches at once: one waits for the extractors while the other is stored and indexed"""
 POLLING_SECONDS = 0.1
@@ -57,15 +58,13 @@ class Sync:
         self._stopped = stopped
         self._meter = Meter(report)
         self._broken: StorageError | None = None
-        self._unclean = False
 
     async def run(self, sources: Sequence[Source], *, embed: bool, retry_failed: bool) -> SyncReport:
         """Syncs these sources; raises StorageError when the workspace itself cannot go on."""
         began, started_at = time.monotonic(), self._parts.clock()
         total = SyncReport()
         async with self._working():
-            if self._unclean:
-                await self._parts.indexer.repair()
+            await self._parts.indexer.repair()
             for source in sources:
                 if self._halted():
                     break
@@ -95,13 +94,13 @@ class Sync:
     async def _working(self) -> AsyncIterator[None]:
         """Runs the job engine and its supervision for the block."""
         name = EXECUTOR + self._parts.holder.owner
-        await self._parts.leases.acquire(name, detail="syncing")
+        await self._enlist(name)
         kinds: dict[str, Sequence[Step]] = {JOB: self._steps()}
         await self._parts.engine.start(kinds, executor=name, concurrency=CONCURRENCY)
         supervision: asyncio.Task[None] | None = None
         try:
             await self._take_over()
-            supervision = asyncio.create_task(self._supervise(), name="supervision")
+            supervision = asyncio.create_task(self._supervise(name), name="supervision")
             yield
         finally:
             if supervision:
@@ -127,17 +126,24 @@ class Sync:
 
         return guarded
 
-    async def _supervise(self) -> None:
+    async def _enlist(self, name: str) -> None:
+        """Counts this executor among the living; not while another process counts them."""
+        async with self._parts.holder.hold(RECOVERY):
+            await self._parts.leases.acquire(name, detail="syncing")
+
+    async def _supervise(self, name: str) -> None:
         while True:
             await asyncio.sleep(SUPERVISION_SECONDS)
-            await self._take_over()
+            with suppress(StorageError):  # the sync itself meets the same error, and reports it
+                await self._enlist(name)  # it may have been taken for dead, after the machine slept
+                await self._take_over()
 
     async def _take_over(self) -> None:
         """Takes up the jobs of executors that died."""
         leases, engine = self._parts.leases, self._parts.engine
         for lease in await leases.expired(prefix=EXECUTOR):
-            self._unclean |= await leases.forget(lease)
-        async with self._parts.holder.hold("recovery", detail="recovering jobs"):
+            await leases.forget(lease)
+        async with self._parts.holder.hold(RECOVERY):
             await engine.recover({lease.name for lease in await leases.held(prefix=EXECUTOR)})
 
     async def _sync(self, source: Source, *, retry_failed: bool) -> SyncReport:

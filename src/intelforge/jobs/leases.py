@@ -3,13 +3,15 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Self
 
+from intelforge.core.errors import StorageError
 from intelforge.store.leases import SECONDS, Leases
 
 POLLING_SECONDS = 0.2
+RENEWAL_SECONDS = SECONDS / 3
 
 
 class LeaseHolder:
@@ -54,5 +56,6 @@ class LeaseHolder:
 
     async def _renew(self) -> None:
         while True:
-            await asyncio.sleep(SECONDS / 3)
-            await self._leases.renew()
+            await asyncio.sleep(RENEWAL_SECONDS)
+            with suppress(StorageError):  # whoever works meets the same error; a passing one must not end renewal
+                await self._leases.renew()
