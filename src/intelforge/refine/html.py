@@ -187,6 +187,6 @@ def _article(text: str) -> Any:
     from trafilatura import bare_extraction
 
     try:
-        return bare_extraction(text, with_metadata=True, include_comments=False, include_tables=True, fast=True)
+        return bare_extraction(text, with_metadata=True, include_comments=False, include_tables=True)
     except RecursionError:  # elements nested thousands deep
         return None

@@ -68,9 +68,11 @@ class Splitter:
 
     def _reach(self, start: int, limit: int, max_tokens: int) -> int:
         """How far a part from `start` can go, to within a tenth of the tokens it may have; at least one character."""
-        low, high = start + 1, limit
-        if self.tokens(start, high) <= max_tokens:
-            return high
+        low, high = start + 1, min(limit, start + max_tokens)
+        while self.tokens(start, high) <= max_tokens:
+            if high == limit:
+                return high
+            low, high = high, min(limit, start + 2 * (high - start))
         while high - low > 1:
             middle = (low + high) // 2
             tokens = self.tokens(start, middle)
