@@ -15,6 +15,9 @@ from intelforge.store.items import Ingested, Items, Known, Rejected
 PART_ITEMS = 64
 PART_BYTES = 16 * 2**20
 """what one batch holds in memory at a time"""
+FRESH_DOCUMENTS = 512
+FRESH_CHARACTERS = 2**16
+"""documents kept in memory between the two steps, and the longest of them"""
 UNKNOWN_BYTES = 2**20
 """assumed size of an item that does not tell"""
 
@@ -45,6 +48,7 @@ class Batch:
         self._collector_of = collector_of
         self._refine = refine
         self._advanced = advanced
+        self._fresh: dict[str, Document] = {}
 
     async def store(self, payload: Payload) -> Payload:
         """Fetches and refines the items of a batch and records the outcome, part by part."""
@@ -59,13 +63,22 @@ class Batch:
             for outcome in outcomes:
                 if isinstance(outcome, Ingested) and outcome.document:
                     documents[outcome.document.id] = None
+                    self._remember(outcome.document)
             self._advanced(len(part))
         return {"source": source_id, "documents": list(documents)}
 
     async def index(self, payload: Payload) -> Payload:
         """Makes the batch's documents findable."""
-        await self._indexer.index(payload["documents"])
+        ids: list[str] = payload["documents"]
+        fresh = {document_id: self._fresh.pop(document_id) for document_id in ids if document_id in self._fresh}
+        await self._indexer.index(ids, fresh=fresh)
         return {}
+
+    def _remember(self, document: Document) -> None:
+        """Keeps a stored document for the next step, which then need not read it back; forgets when it is much."""
+        if len(self._fresh) >= FRESH_DOCUMENTS or len(document.text) > FRESH_CHARACTERS:
+            return
+        self._fresh[document.id] = document
 
     async def _read(
         self, collector: Collector, refs: Sequence[ItemRef], known: Mapping[str, Known]

@@ -4,7 +4,7 @@ The order of writes makes every interruption harmless: the index is written firs
 that after a crash the same work is found again, and it is idempotent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from intelforge.core.values import Document
@@ -38,11 +38,17 @@ class Indexer:
         self._store = store
         self._leases = leases
 
-    async def index(self, document_ids: Sequence[str]) -> None:
-        """Makes these documents findable, those that are current and not yet in the index."""
+    async def index(self, document_ids: Sequence[str], *, fresh: Mapping[str, Document] | None = None) -> None:
+        """Makes these documents findable, those that are current and not yet in the index.
+
+        `fresh` holds some of them, so that they need not be read from the database.
+        """
+        fresh = fresh or {}
         async with self._leases.hold(LEASE, detail="indexing"):
             for start in range(0, len(document_ids), BATCH):
-                await self._add(await self._documents.waiting(document_ids[start : start + BATCH]))
+                waiting = await self._documents.waiting(document_ids[start : start + BATCH])
+                stale = await self._documents.load([one for one in waiting if one not in fresh])
+                await self._add([*(fresh[one] for one in waiting if one in fresh), *stale])
 
     async def follow(self) -> int:
         """Indexes whatever is current and missing, drops whatever is not current; returns how many documents."""

@@ -169,10 +169,10 @@ class Documents:
         statement = select(DocumentRow.id).where(not_(DocumentRow.indexed), CURRENT).limit(limit)
         return await self.load(await self._ids(statement))
 
-    async def waiting(self, document_ids: Sequence[str]) -> list[Document]:
-        """Those of these documents that are current and not yet in the index."""
+    async def waiting(self, document_ids: Sequence[str]) -> list[str]:
+        """Ids of those of these documents that are current and not yet in the index."""
         statement = select(DocumentRow.id).where(DocumentRow.id.in_(document_ids), not_(DocumentRow.indexed), CURRENT)
-        return await self.load(await self._ids(statement))
+        return await self._ids(statement)
 
     async def indexed_among(self, document_ids: Sequence[str]) -> set[str]:
         """Those of these documents that are in the index."""
