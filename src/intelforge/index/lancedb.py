@@ -7,7 +7,6 @@ after a power cut the last versions can be missing, which `inventory` shows.
 """
 
 import asyncio
-import importlib
 import math
 import os
 import random
@@ -24,6 +23,7 @@ import numpy as np
 from intelforge.core.errors import BusyError, ErrorCode, IntelForgeError, InvalidInputError, StorageError
 from intelforge.core.values import Chunk
 from intelforge.index.analysis import LONGEST_TERM, STOP_WORDS, quoted_phrases, terms
+from intelforge.index.lancedb_import import import_lancedb
 from intelforge.index.protocol import Held, Scored, Vectors
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class LanceStore:
 
     async def __aenter__(self) -> Self:
         os.environ.setdefault("LANCE_LOG", "error")  # Lance writes notices to stderr otherwise
-        lancedb = await asyncio.to_thread(importlib.import_module, "lancedb")
+        lancedb = await asyncio.to_thread(import_lancedb)
         with translated(self._folder):
             self._connection = await lancedb.connect_async(self._folder, read_consistency_interval=timedelta(0))
         return self
