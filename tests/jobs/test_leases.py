@@ -6,7 +6,7 @@ import pytest
 
 from intelforge.core.errors import StorageError
 from intelforge.jobs import leases as module
-from intelforge.jobs.leases import LeaseHolder
+from intelforge.jobs.leases import LeaseHolder, NotHeldError
 from intelforge.store.database import Database, open_database
 from intelforge.store.leases import Leases
 
@@ -40,18 +40,13 @@ async def test_one_holder_in_a_process_at_a_time(database: Database) -> None:
     assert most == 1
 
 
-async def test_who_waits_for_another_process_is_told_once_and_goes_on_when_it_is_free(database: Database) -> None:
+async def test_who_waits_for_another_process_is_told_and_goes_on_when_it_is_free(database: Database) -> None:
     ann = leases(database, "ann")
     await ann.acquire("index")
-    told: list[str] = []
     waiting = asyncio.Event()
 
-    def tell() -> None:
-        told.append("waiting")
-        waiting.set()
-
     async def work(holder: LeaseHolder) -> str:
-        async with holder.hold("index", detail="indexing", waiting=tell):
+        async with holder.hold("index", detail="indexing", waiting=waiting.set):
             return next(lease.owner for lease in await ann.held())
 
     async with LeaseHolder(leases(database, "bob")) as holder, asyncio.timeout(DEADLINE):
@@ -59,8 +54,15 @@ async def test_who_waits_for_another_process_is_told_once_and_goes_on_when_it_is
         await waiting.wait()
         await ann.release("index")
         assert await task == "bob"
-    assert told == ["waiting"]
     assert await ann.held() == []
+
+
+async def test_who_waits_may_give_up(database: Database) -> None:
+    await leases(database, "ann").acquire("index")
+    async with LeaseHolder(leases(database, "bob")) as holder, asyncio.timeout(DEADLINE):
+        with pytest.raises(NotHeldError):
+            async with holder.hold("index", stopped=lambda: True):
+                pytest.fail("the lease is another's")
 
 
 async def test_a_block_that_raises_gives_the_lease_back(database: Database) -> None:

@@ -11,7 +11,7 @@ from intelforge.core.reports import Progress, Stage
 from intelforge.core.values import Chunk
 from intelforge.index.protocol import Embedder, Vectors, VectorStore
 from intelforge.ingest.index import LEASE as INDEX_LEASE
-from intelforge.jobs.leases import LeaseHolder
+from intelforge.jobs.leases import LeaseHolder, NotHeldError
 from intelforge.store.documents import Documents
 from intelforge.store.facts import Facts
 
@@ -56,34 +56,40 @@ class Embedding:
 
     async def run(self, *, report: Callable[[Progress], None], stopped: Callable[[], bool]) -> int:
         """Embeds until nothing is left or `stopped`; returns the number of chunks embedded here."""
-        async with self._leases.hold(LEASE, detail="embedding"):
-            counts = await self._documents.counts(self._embedder.name)
-            missing, done, windows, began = counts.chunks - counts.embedded, 0, 0, time.monotonic()
-            while not stopped() and (window := await self._next()):
-                vectors = await self._embed(window.chunks, stopped)
-                if vectors is None:
-                    break
-                await self._keep(window, vectors)
-                done += len(window.chunks)
-                windows += 1
-                rate = done / (time.monotonic() - began)
-                left = max(0, missing - done)
-                report(
-                    Progress(
-                        stage=Stage.EMBEDDING,
-                        done=counts.chunks - left,
-                        total=counts.chunks,
-                        unit="chunks",
-                        rate=rate,
-                        eta=left / rate,
-                    )
+        try:
+            async with self._leases.hold(LEASE, detail="embedding", stopped=stopped):
+                return await self._embed_all(report, stopped)
+        except NotHeldError:
+            return 0
+
+    async def _embed_all(self, report: Callable[[Progress], None], stopped: Callable[[], bool]) -> int:
+        counts = await self._documents.counts(self._embedder.name)
+        missing, done, windows, began = counts.chunks - counts.embedded, 0, 0, time.monotonic()
+        while not stopped() and (window := await self._next()):
+            vectors = await self._embed(window.chunks, stopped)
+            if vectors is None:
+                break
+            await self._keep(window, vectors)
+            done += len(window.chunks)
+            windows += 1
+            rate = done / (time.monotonic() - began)
+            left = max(0, missing - done)
+            report(
+                Progress(
+                    stage=Stage.EMBEDDING,
+                    done=counts.chunks - left,
+                    total=counts.chunks,
+                    unit="chunks",
+                    rate=rate,
+                    eta=left / rate,
                 )
-                await self._facts.set(RATE_FACT, f"{rate:.2f}")
-                if windows % MAINTAIN_EVERY == 0:
-                    await self._maintain()
-            if windows:
+            )
+            await self._facts.set(RATE_FACT, f"{rate:.2f}")
+            if windows % MAINTAIN_EVERY == 0:
                 await self._maintain()
-            return done
+        if windows:
+            await self._maintain()
+        return done
 
     async def _next(self) -> Window | None:
         waiting = await self._documents.unembedded(self._embedder.name, limit=WINDOW)

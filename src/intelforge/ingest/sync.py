@@ -16,7 +16,7 @@ from intelforge.ingest.embed import Embedding
 from intelforge.ingest.index import Indexer
 from intelforge.ingest.listing import Listing
 from intelforge.ingest.progress import Meter
-from intelforge.jobs.leases import LeaseHolder
+from intelforge.jobs.leases import LeaseHolder, NotHeldError
 from intelforge.jobs.protocol import JobEngine, Payload, Step
 from intelforge.store.items import Items
 from intelforge.store.leases import Leases
@@ -152,16 +152,23 @@ class Sync:
                 Progress(stage=Stage.LISTING, done=0, total=None, detail=f"another process is syncing {source.uri}")
             )
 
-        async with self._parts.holder.hold(f"source:{source.id}", detail=f"syncing {source.uri}", waiting=waiting):
-            if not await self._drain(source):
-                return SyncReport(complete=False)
-            try:
-                return await self._list_and_run(source, retry_failed=retry_failed)
-            except StorageError:
-                raise
-            except IntelForgeError as error:
-                await self._parts.sources.failed(source.id, str(error))
-                return SyncReport(complete=False, errors=(f"{source.uri}: {error}",))
+        name, detail = f"source:{source.id}", f"syncing {source.uri}"
+        try:
+            async with self._parts.holder.hold(name, detail=detail, waiting=waiting, stopped=self._halted):
+                return await self._sync_alone(source, retry_failed=retry_failed)
+        except NotHeldError:
+            return SyncReport(complete=False)
+
+    async def _sync_alone(self, source: Source, *, retry_failed: bool) -> SyncReport:
+        if not await self._drain(source):
+            return SyncReport(complete=False)
+        try:
+            return await self._list_and_run(source, retry_failed=retry_failed)
+        except StorageError:
+            raise
+        except IntelForgeError as error:
+            await self._parts.sources.failed(source.id, str(error))
+            return SyncReport(complete=False, errors=(f"{source.uri}: {error}",))
 
     async def _list_and_run(self, source: Source, *, retry_failed: bool) -> SyncReport:
         listing = Listing(known=await self._parts.items.known(source.id), retry_failed=retry_failed)

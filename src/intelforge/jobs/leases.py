@@ -14,6 +14,10 @@ POLLING_SECONDS = 0.2
 RENEWAL_SECONDS = SECONDS / 3
 
 
+class NotHeldError(Exception):
+    """Whoever waited for a lease was stopped before it was free."""
+
+
 class LeaseHolder:
     """Holds leases for one workspace and keeps them renewed while it is open."""
 
@@ -39,15 +43,23 @@ class LeaseHolder:
 
     @asynccontextmanager
     async def hold(
-        self, name: str, *, detail: str = "", waiting: Callable[[], None] | None = None
+        self,
+        name: str,
+        *,
+        detail: str = "",
+        waiting: Callable[[], None] | None = None,
+        stopped: Callable[[], bool] | None = None,
     ) -> AsyncIterator[None]:
-        """Holds a lease for the block; waits while another holds it, after telling so through `waiting`."""
+        """Holds a lease for the block; waits while another holds it, telling so through `waiting` now and then.
+
+        Raises NotHeldError when `stopped` while waiting.
+        """
         async with self._locks[name]:
-            told = False
             while not await self._leases.acquire(name, detail=detail):
-                if waiting and not told:
+                if stopped and stopped():
+                    raise NotHeldError(name)
+                if waiting:
                     waiting()
-                    told = True
                 await asyncio.sleep(POLLING_SECONDS)
             try:
                 yield
