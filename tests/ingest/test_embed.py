@@ -1,0 +1,81 @@
+import asyncio
+
+import pytest
+
+from intelforge.core.reports import Progress, Stage
+from intelforge.index.protocol import Held
+from intelforge.ingest import embed as module
+from intelforge.ingest.embed import RATE_FACT
+from intelforge.store.leases import Leases
+from intelforge.testing.documents import make_document
+from intelforge.testing.embedder import HashEmbedder
+from intelforge.testing.ingestion import Ingestion
+
+LONG = "\n\n".join(f"paragraph number{n}" for n in range(10))
+SHORT = "only one"
+
+
+@pytest.fixture
+async def embedder(scene: Ingestion, monkeypatch: pytest.MonkeyPatch) -> HashEmbedder:
+    """The embedder of a scene with eleven chunks, of which four are embedded at a time."""
+    monkeypatch.setattr(module, "WINDOW", 4)
+    scene.collector.texts = {"long.txt": LONG, "short.txt": SHORT}
+    embedder = scene.embedder = HashEmbedder()
+    await scene.sync(embed=False)
+    return embedder
+
+
+async def test_every_chunk_is_embedded_once_and_the_rate_is_kept(scene: Ingestion, embedder: HashEmbedder) -> None:
+    report = await scene.sync()
+    assert report.chunks_embedded == 11
+    assert sorted(embedder.asked) == sorted([*LONG.split("\n\n"), SHORT])
+    assert float(await scene.facts.get(RATE_FACT) or 0) > 0
+    told = [one for one in scene.reports if one.stage is Stage.EMBEDDING and one.total]
+    assert (told[-1].done, told[-1].total, told[-1].eta, told[-1].unit) == (11, 11, 0.0, "chunks")
+    assert (await scene.sync()).chunks_embedded == 0
+
+
+async def test_embedding_that_was_stopped_goes_on_at_the_next_chunk(scene: Ingestion, embedder: HashEmbedder) -> None:
+    async with scene.holder() as holder:
+        embedding = scene.embedding(holder)
+        assert embedding
+        told: list[Progress] = []
+        assert await embedding.run(report=told.append, stopped=lambda: bool(told)) == 4
+    assert (await scene.documents.counts("hash")).embedded == 4
+    assert (await scene.sync()).chunks_embedded == 7
+    assert len(embedder.asked) == 11
+
+
+async def test_another_embedder_embeds_everything_again(scene: Ingestion, embedder: HashEmbedder) -> None:
+    await scene.sync()
+    scene.embedder = HashEmbedder(name="other")
+    assert (await scene.sync()).chunks_embedded == 11
+    assert len(scene.embedder.asked) == 11
+
+
+async def test_a_document_that_left_the_index_meanwhile_gets_no_vectors(
+    scene: Ingestion, embedder: HashEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = make_document(SHORT).id
+    embed = embedder.embed
+
+    async def embed_while_it_goes(texts: list[str]) -> object:
+        await scene.items.gone("s1", ["short.txt"])
+        await scene.store.delete([gone])
+        await scene.documents.set_indexed([gone], indexed=False)
+        return await embed(texts)
+
+    monkeypatch.setattr(embedder, "embed", embed_while_it_goes)
+    await scene.sync()
+    assert await scene.store.inventory() == {make_document(LONG).id: Held(10, 10)}
+
+
+async def test_embedding_that_waits_for_another_process_can_be_stopped(
+    scene: Ingestion, embedder: HashEmbedder
+) -> None:
+    assert await Leases(scene.database, owner="elsewhere:1:1:x").acquire(module.LEASE)
+    async with scene.holder() as holder, asyncio.timeout(20):
+        embedding = scene.embedding(holder)
+        assert embedding
+        assert await embedding.run(report=scene.reports.append, stopped=lambda: True) == 0
+    assert embedder.asked == []
