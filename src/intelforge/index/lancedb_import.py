@@ -1,16 +1,15 @@
-"""Imports LanceDB without the client of its REST catalogue, which a store on disk never calls.
+"""Imports LanceDB without what the client of its REST catalogue builds when it is imported whole.
 
-That client builds some 150 pydantic models when imported, most of a second of a command-line search. While LanceDB is
-imported, names from the client are empty classes; afterwards the client can be imported whole by anyone.
+The client's `__init__` makes hundreds of validators, most of a second of a command-line search; a store on disk uses a
+few of its models and no more.
 """
 
 import importlib
+import importlib.util
 import sys
-from collections.abc import MutableSequence
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
 from threading import Lock
 from types import ModuleType
+from typing import Any
 
 CLIENT = "lance_namespace_urllib3_client"
 
@@ -18,37 +17,23 @@ _importing = Lock()
 
 
 def import_lancedb() -> ModuleType:
-    """The module `lancedb`; ImportError when it is not installed."""
+    """The module `lancedb`; ImportError when it is not installed. The client is filled in when it is first used."""
     with _importing:
-        if "lancedb" in sys.modules or CLIENT in sys.modules:
-            return importlib.import_module("lancedb")
-        finder = _Finder()
-        sys.meta_path.insert(0, finder)
-        try:
-            return importlib.import_module("lancedb")
-        finally:
-            sys.meta_path.remove(finder)
-            for name in [name for name, module in sys.modules.items() if isinstance(module, _Placeholder)]:
-                del sys.modules[name]
+        if "lancedb" not in sys.modules and CLIENT not in sys.modules and (spec := importlib.util.find_spec(CLIENT)):
+            hollow = _Hollow(CLIENT)
+            hollow.__spec__, hollow.__loader__ = spec, spec.loader
+            hollow.__path__ = list(spec.submodule_search_locations or ())
+            sys.modules[CLIENT] = hollow
+        return importlib.import_module("lancedb")
 
 
-class _Placeholder(ModuleType):
-    """A module in which every public name is an empty class."""
+class _Hollow(ModuleType):
+    """A package whose `__init__` runs when a name is asked of it; its submodules can be imported before."""
 
-    __path__: MutableSequence[str] = []  # noqa: RUF012 - what makes it a package
-
-    def __getattr__(self, name: str) -> type:
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return type(name, (), {})
-
-
-class _Finder(MetaPathFinder, Loader):
-    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        return ModuleSpec(name, self, is_package=True) if name.partition(".")[0] == CLIENT else None
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return _Placeholder(spec.name)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Nothing is run: the names are made when they are asked for."""
+        self.__class__ = ModuleType  # type: ignore[assignment]
+        if self.__spec__ and self.__spec__.loader:
+            self.__spec__.loader.exec_module(self)
+        return getattr(self, name)

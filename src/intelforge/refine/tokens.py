@@ -30,7 +30,11 @@ def token_counter(tokenizer: Path | None) -> TokenCounter:
 
 
 def estimate(text: str) -> int:
-    """About the number of WordPiece tokens, without a vocabulary."""
+    """About the number of WordPiece tokens, without a vocabulary; the sum of those of the text's words.
+
+    Measured against MiniLM's tokenizer: on chunks of the Python standard library 3 % low in sum (5th to 95th percentile
+    of a chunk .84 to 1.10), on English abstracts 6 to 27 % high.
+    """
     return sum(1 + (len(word) - 1) // (6 if word.isalpha() else 2) for word in _ESTIMATED.findall(text))
 
 
