@@ -63,6 +63,9 @@ class Run:
     searchable: float
     embedding_seconds: float
     """of the embedding stage, storing the vectors included"""
+    searchable_cpu: float
+    """seconds of processor time until searchable: what other programs on the machine change least"""
+    embedding_cpu: float
     peak_bytes: int
     p50_ms: float
     p95_ms: float
@@ -72,6 +75,10 @@ class Run:
     @property
     def chunks_per_second(self) -> float:
         return self.embedded / self.embedding_seconds
+
+    @property
+    def chunks_per_cpu_second(self) -> float:
+        return self.embedded / self.embedding_cpu
 
     @property
     def bytes_per_second(self) -> float:
@@ -188,6 +195,8 @@ def result(system: str, files: corpus.Corpus, measured: measuring.Measured, *, c
         ready=measured.seconds("ready"),
         searchable=measured.seconds("searchable"),
         embedding_seconds=measured.seconds("embedded") - measured.seconds("embedding"),
+        searchable_cpu=measured.cpu_seconds("searchable"),
+        embedding_cpu=measured.cpu_seconds("embedded") - measured.cpu_seconds("embedding"),
         peak_bytes=measured.peak_bytes,
         p50_ms=cuts[9] * 1000,
         p95_ms=cuts[18] * 1000,
@@ -285,8 +294,10 @@ HEADINGS = (
     "MB",
     "chunks",
     "searchable s",
+    "(CPU s)",
     "embedded s",
     "chunks/s",
+    "chunks/CPU s",
     "kB/s",
     "peak MB",
     "p50 ms",
@@ -309,8 +320,10 @@ def _cells(run: Run) -> tuple[str, ...]:
         f"{run.size / 1e6:.1f}",
         f"{run.chunks}",
         f"{run.searchable:.1f}",
+        f"{run.searchable_cpu:.1f}",
         f"{run.embedded_seconds:.0f}{extrapolated}",
         f"{run.chunks_per_second:.1f}",
+        f"{run.chunks_per_cpu_second:.1f}",
         f"{run.bytes_per_second / 1e3:.1f}",
         f"{run.peak_bytes / 1e6:.0f}",
         f"{run.p50_ms:.1f}",
@@ -339,7 +352,7 @@ def report(whole: Run, samples: Sequence[Run], about: Mapping[str, object]) -> s
 
 def as_json(whole: Run, samples: Sequence[Run], about: Mapping[str, object]) -> str:
     """All results, for programs."""
-    derived = ("chunks_per_second", "bytes_per_second", "embedded_seconds")
+    derived = ("chunks_per_second", "chunks_per_cpu_second", "bytes_per_second", "embedded_seconds")
     rows = [asdict(run) | {name: getattr(run, name) for name in derived} for run in (whole, *samples)]
     held = [asdict(goal) | {"met": goal.met} for goal in goals(whole, samples)]
     return json.dumps({"machine": about, "whole": rows[0], "sample": rows[1:], "goals": held})

@@ -27,6 +27,8 @@ class Event:
     name: str
     seconds: float
     """since the program was started"""
+    cpu_seconds: float
+    """of processor time that the program and its children had taken by then"""
     values: Mapping[str, Any]
 
 
@@ -40,9 +42,16 @@ class Measured:
 
     def seconds(self, name: str) -> float:
         """When an event happened. Raises RuntimeError when it did not."""
+        return self._event(name).seconds
+
+    def cpu_seconds(self, name: str) -> float:
+        """The processor time taken until an event. Raises RuntimeError when it did not happen."""
+        return self._event(name).cpu_seconds
+
+    def _event(self, name: str) -> Event:
         if name not in self.events:
             raise RuntimeError(f"the program never said {name!r}; it said {', '.join(self.events) or 'nothing'}")
-        return self.events[name].seconds
+        return self.events[name]
 
 
 class MemorySampler:
@@ -76,12 +85,28 @@ class MemorySampler:
 
 def tree_bytes(pid: int) -> int:
     """The proportional set size of a process and its descendants; 0 for a process that is gone."""
+    return sum(_proportional_bytes(member.pid) for member in _tree(pid))
+
+
+def tree_cpu_seconds(pid: int) -> float:
+    """The processor time of a process, of its descendants, and of those that have ended and were waited for."""
+    return sum(_cpu_seconds(member) for member in _tree(pid))
+
+
+def _tree(pid: int) -> list[psutil.Process]:
     try:
         process = psutil.Process(pid)
-        members = [process, *process.children(recursive=True)]
+        return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
-        return 0
-    return sum(_proportional_bytes(member.pid) for member in members)
+        return []
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system + times.children_user + times.children_system)
 
 
 def _proportional_bytes(pid: int) -> int:
@@ -108,7 +133,7 @@ def run(command: Sequence[str], *, threads: int, clock: Clock = time.monotonic) 
             try:
                 with MemorySampler(process.pid) as memory:
                     for line in process.stdout:
-                        event = read_event(line, clock() - began)
+                        event = read_event(line, clock() - began, tree_cpu_seconds(process.pid))
                         if event is not None:
                             events.setdefault(event.name, event)
             except BaseException:
@@ -120,9 +145,9 @@ def run(command: Sequence[str], *, threads: int, clock: Clock = time.monotonic) 
     return Measured(events=events, peak_bytes=memory.peak_bytes)
 
 
-def read_event(line: str, seconds: float) -> Event | None:
+def read_event(line: str, seconds: float, cpu_seconds: float) -> Event | None:
     """The event a line tells; None for what libraries print."""
     if not line.startswith('{"event"'):
         return None
     values = json.loads(line)
-    return Event(name=values.pop("event"), seconds=seconds, values=values)
+    return Event(name=values.pop("event"), seconds=seconds, cpu_seconds=cpu_seconds, values=values)

@@ -46,6 +46,8 @@ def row(system: str = "intelforge", **values: Any) -> Any:
             "ready": 1.0,
             "searchable": 3.0,
             "embedding_seconds": 40.0,
+            "searchable_cpu": 4.0,
+            "embedding_cpu": 50.0,
             "peak_bytes": 500_000_000,
             "p50_ms": 10.0,
             "p95_ms": 20.0,
@@ -114,9 +116,9 @@ def test_source_files_are_looked_for_in_the_standard_library_and_the_peers(tmp_p
 
 def test_events_are_told_apart_from_what_libraries_print() -> None:
     read = module("measuring").read_event
-    assert read("loading...\n", 1.0) is None
-    event = read('{"event": "ready", "chunks": 3}\n', 1.5)
-    assert (event.name, event.seconds, event.values) == ("ready", 1.5, {"chunks": 3})
+    assert read("loading...\n", 1.0, 0.5) is None
+    event = read('{"event": "ready", "chunks": 3}\n', 1.5, 0.5)
+    assert (event.name, event.seconds, event.cpu_seconds, event.values) == ("ready", 1.5, 0.5, {"chunks": 3})
 
 
 def test_a_program_is_measured_from_outside_and_offline() -> None:
@@ -154,13 +156,28 @@ def test_memory_is_that_of_the_whole_process_tree() -> None:
     assert measuring.tree_bytes(child.pid) == 0
 
 
+def test_processor_time_is_that_of_the_whole_process_tree() -> None:
+    busy = "sum(range(10**7))"
+    nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', '{busy}'])"
+    waiting = f"{nested}; print('done', flush=True); sys.stdin.read()"
+    measuring = module("measuring")
+    with subprocess.Popen(
+        [sys.executable, "-c", waiting], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert measuring.tree_cpu_seconds(child.pid) > 0.05
+        child.communicate("")
+    assert measuring.tree_cpu_seconds(child.pid) == 0.0
+
+
 def test_time_to_searchable_grows_with_the_size_but_the_start_of_the_process_does_not() -> None:
     assert row(ready=1.0, searchable=3.0, size=1_000_000).searchable_at(10_000_000) == 21.0
 
 
 def test_rates_are_of_the_embedding_stage_alone() -> None:
     run = row(embedded=1000, embedding_seconds=20.0)
-    assert (run.chunks_per_second, run.bytes_per_second) == (50.0, 25_000.0)
+    assert (run.chunks_per_second, run.chunks_per_cpu_second, run.bytes_per_second) == (50.0, 20.0, 25_000.0)
 
 
 def test_the_rest_of_the_embedding_is_extrapolated_at_the_measured_rate() -> None:
