@@ -62,12 +62,39 @@ def test_the_same_paths_are_ignored_as_by_git(repository: Path, patterns: list[s
     assert {path for path in paths if ignored(file, path)} == ignored_by_git(repository, paths)
 
 
+@needs_git
+@pytest.mark.parametrize(
+    ("patterns", "kept", "left_out"),
+    [
+        (["*", "!*/", "!*.py"], ["a.py", "s/t/a.py"], ["a.txt", "s/t/a.txt"]),
+        (["*", "!*.py"], ["a.py"], ["s/a.py"]),
+        (["/*", "!/src/"], ["src/a", "src/b/c"], ["a", "docs/src"]),
+        (["public/**", "!public/index.html"], ["public/index.html"], ["public/a", "public/s/index.html"]),
+        (["logs/", "!logs/keep"], ["x"], ["logs/keep"]),
+        (["logs/*", "!logs/keep/"], ["logs/keep/x/y"], ["logs/a"]),
+        (["foo/**", "!foo/**/", "!foo/**/*.txt"], ["foo/a.txt", "foo/s/t/a.txt"], ["foo/b", "foo/s/b"]),
+        (["**/data/**", "!**/data/keep/", "!**/data/keep/**"], ["data/keep/c", "x/data/keep/d/e"], ["x/data/b"]),
+        (["!**/node_modules/**", "/node_modules"], ["x/node_modules/a"], ["node_modules/a/b"]),
+        (["**/[Pp]ackages/*", "!**/[Pp]ackages/build/"], ["x/packages/build/z"], ["Packages/a/b", "x/packages/y"]),
+        (["*.log", "!important/"], ["important/a"], ["important/a.log"]),
+        (["[[:digit:]]*.txt", "\\#a#", "*~"], ["a.txt"], ["1a.txt", "#a#", "b~"]),
+    ],
+)
+def test_what_people_write_means_what_it_means_to_git(
+    repository: Path, patterns: list[str], kept: list[str], left_out: list[str]
+) -> None:
+    (repository / ".gitignore").write_text("\n".join(patterns) + "\n")
+    file = IgnoreFile.parse(".gitignore", (repository / ".gitignore").read_bytes())
+    assert [path for path in kept + left_out if ignored(file, path)] == left_out
+    assert ignored_by_git(repository, kept + left_out) == set(left_out)
+
+
 @given(st.binary(max_size=200), st.binary(max_size=50))
 def test_any_bytes_are_patterns_or_nothing(data: bytes, path: bytes) -> None:
     IgnoreFile.parse("x", data).decide(path, is_folder=False)
 
 
-@pytest.mark.parametrize("line", [b"", b"   ", b"# comment", b"[a", b"a\\", b"!", b"/", b"[[:nope:]]"])
+@pytest.mark.parametrize("line", [b"", b"   ", b"# comment", b"[a", b"a\\", b"!", b"/", b"[[:nope:]]", b"a" * 5000])
 def test_what_can_never_match_is_no_pattern(line: bytes) -> None:
     assert parse_pattern(line) is None
 
@@ -96,4 +123,15 @@ def test_no_pattern_makes_matching_slow(pattern: bytes) -> None:
     start = time.perf_counter()
     assert file.decide(b"x/" + b"a" * 250, is_folder=False) is None
     assert file.decide(b"x/" + b"a/" * 500 + b"c", is_folder=False) is None
+    assert time.perf_counter() - start < 2
+
+
+def test_no_number_of_patterns_makes_matching_slow() -> None:
+    file = IgnoreFile("x", [b"keep", *[b"a"] * 20_000])
+    start = time.perf_counter()
+    for _ in range(20):
+        assert file.decide(b"b", is_folder=False) is None
+        found = file.decide(b"keep", is_folder=False)
+        assert found is not None
+        assert found.text == "keep"
     assert time.perf_counter() - start < 2

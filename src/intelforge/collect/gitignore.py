@@ -3,6 +3,10 @@
 All patterns of a file become a few regular expressions, so that asking costs a match or two and not one per pattern.
 Paths are bytes, as in git, where `?` stands for one byte. A repetition that another one follows is atomic, so that no
 pattern can make matching slow. Method: gitignore(5) and the wildmatch of git.
+
+Not by pathspec (1.1): a walk asks about folders, and there it leaves out what `*` `!*/` `!*.py` and `public/**`
+`!public/index.html` keep; and its expressions backtrack, so that a pattern of four stars holds up one long name for
+seconds.
 """
 
 import re
@@ -11,6 +15,10 @@ from dataclasses import dataclass
 
 _STAR = rb"[^/]*"
 _FOLDERS = rb"(?:.*/)?"
+_LONGEST = 4096
+"""bytes of a line: no path is longer, and a longer pattern is there to be slow"""
+_TOGETHER = 100
+"""patterns in one regular expression: its groups cost the square of their number"""
 _POSIX: dict[bytes, bytes] = {
     b"alnum": rb"[0-9A-Za-z]",
     b"alpha": rb"[A-Za-z]",
@@ -68,21 +76,28 @@ class IgnoreFile:
 
 
 class _Alternatives:
-    """Some patterns as one regular expression, the last first: the group that matched names the pattern."""
+    """Some patterns as regular expressions, the last first: the group that matched names the pattern."""
 
     def __init__(self, patterns: Sequence[Pattern], chosen: Sequence[int]) -> None:
-        self._order = list(reversed(chosen))
-        source = b"|".join(b"(" + patterns[index].regex + b")" for index in self._order)
-        self._regex = re.compile(source, re.DOTALL) if self._order else None
+        order = list(reversed(chosen))
+        parts = [order[start : start + _TOGETHER] for start in range(0, len(order), _TOGETHER)]
+        self._parts = [(part, _one_of([patterns[index].regex for index in part])) for part in parts]
 
     def last_match(self, text: bytes) -> int:
-        found = self._regex.fullmatch(text) if self._regex else None
-        return self._order[found.lastindex - 1] if found and found.lastindex else -1
+        for order, regex in self._parts:
+            found = regex.fullmatch(text)
+            if found and found.lastindex:
+                return order[found.lastindex - 1]
+        return -1
+
+
+def _one_of(regexes: Iterable[bytes]) -> re.Pattern[bytes]:
+    return re.compile(b"|".join(b"(" + regex + b")" for regex in regexes), re.DOTALL)
 
 
 def parse_pattern(line: bytes) -> Pattern | None:
     """The pattern of one line without its line end; None for blanks, comments and what can never match."""
-    if line.startswith(b"#"):
+    if line.startswith(b"#") or len(line) > _LONGEST:
         return None
     text = _without_trailing_spaces(line)
     negated = text.startswith(b"!")
