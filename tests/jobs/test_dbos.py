@@ -1,11 +1,14 @@
 import asyncio
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from intelforge.core.errors import ErrorCode, StorageError
 from intelforge.jobs.dbos import DbosEngine, JsonSerializer, open_engine
 from intelforge.jobs.protocol import Payload
 
@@ -13,6 +16,7 @@ DEADLINE = 60
 
 WORKER = """
 import asyncio, sys
+from intelforge.core.errors import ErrorCode, StorageError
 from intelforge.jobs.dbos import open_engine
 
 async def first(payload):
@@ -136,7 +140,7 @@ async def test_a_second_engine_in_one_process_waits_for_the_first(tmp_path: Path
 async def test_a_start_that_fails_lets_the_next_one_begin(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     broken = open_engine("dbos:", database_url=f"sqlite:///{tmp_path / 'file' / 'jobs.db'}")
-    with pytest.raises(Exception, match=r"(?i)unable to open|cannot be|director"):
+    with pytest.raises(StorageError, match="cannot be created"):
         await broken.start({}, executor="e1", concurrency=1)
     engine = open_engine("dbos:", database_url=f"sqlite:///{tmp_path / 'jobs.db'}")
     await engine.start({}, executor="e1", concurrency=1)
@@ -152,3 +156,33 @@ def test_job_state_is_json_and_nothing_else() -> None:
 def test_jobs_may_be_kept_in_a_database_of_their_own(tmp_path: Path) -> None:
     assert open_engine("dbos:", database_url="sqlite:///x.db")._database_url == "sqlite:///x.db"
     assert open_engine("dbos:postgresql://h/d", database_url="sqlite:///x.db")._database_url == "postgresql://h/d"
+
+
+async def test_what_the_database_raises_is_reported_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "jobs.db").write_bytes(b"this is no database" * 100)
+    engine = open_engine("dbos:", database_url=f"sqlite:///{tmp_path / 'jobs.db'}")
+    with pytest.raises(StorageError, match=r"jobs\.db.*not a database") as raised:
+        await engine.start({}, executor="e1", concurrency=1)
+    assert raised.value.error_code is ErrorCode.DAMAGED
+
+
+async def test_a_job_whose_end_could_not_be_noted_runs_again(tmp_path: Path) -> None:
+    runs: list[Payload] = []
+
+    async def step(payload: Payload) -> Payload:
+        runs.append(payload)
+        return {}
+
+    engine = open_engine("dbos:", database_url=f"sqlite:///{tmp_path / 'jobs.db'}")
+    await engine.start({"kind": [step]}, executor="e1", concurrency=1)
+    await engine.submit("kind", "a/1", {"n": 1})
+    await finished(engine, "a/")
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as connection, connection:
+        connection.execute("UPDATE workflow_status SET status = 'PENDING', output = NULL")
+        connection.execute("DELETE FROM operation_outputs")
+    await engine.recover({"e1"})
+    assert await engine.unfinished("a/") == ["a/1"]
+    await engine.recover({"e1"})
+    await finished(engine, "a/")
+    await engine.close()
+    assert runs == [{"n": 1}, {"n": 1}]

@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from intelforge.core.clock import Clock, NewId, new_id, utc_now
-from intelforge.core.errors import IntelForgeError, StorageError
+from intelforge.core.errors import ErrorCode, IntelForgeError, StorageError
 from intelforge.core.reports import Progress, Stage, SyncReport
 from intelforge.core.values import ItemRef, Source
 from intelforge.ingest.batch import Batch, encode
@@ -134,9 +134,12 @@ class Sync:
     async def _supervise(self, name: str) -> None:
         while True:
             await asyncio.sleep(SUPERVISION_SECONDS)
-            with suppress(StorageError):  # the sync itself meets the same error, and reports it
+            try:
                 await self._enlist(name)  # it may have been taken for dead, after the machine slept
                 await self._take_over()
+            except StorageError as error:
+                if error.error_code is not ErrorCode.BUSY:
+                    self._broken = error
 
     async def _take_over(self) -> None:
         """Takes up the jobs of executors that died."""
@@ -172,8 +175,6 @@ class Sync:
 
     async def _list_and_run(self, source: Source, *, retry_failed: bool) -> SyncReport:
         listing = Listing(known=await self._parts.items.known(source.id), retry_failed=retry_failed)
-        if listing.wants_everything:
-            source = replace(source, cursor=None)
         waiting: list[ItemRef] = []
         async for ref in listing.read(await self._parts.collectors.open(source)):
             waiting.append(ref)

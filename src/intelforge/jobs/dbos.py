@@ -7,12 +7,16 @@ first to finish. Steps are coroutines of the workspace's event loop; DBOS's own 
 import asyncio
 import json
 import threading
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final, TypeVar
 
 from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
 
 from intelforge.jobs.protocol import Payload, Step
+from intelforge.store.database import translation
+
+T = TypeVar("T")
 
 QUEUE: Final = "intelforge"
 POLLING_SECONDS: Final = 0.05
@@ -45,15 +49,19 @@ class DbosEngine:
         self._database_url = database_url
         self._kinds: Mapping[str, Sequence[Step]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._running: set[int] = set()
+        self._executor = ""
+        self._translated: AbstractContextManager[None] = nullcontext()
+        self._running: set[str] = set()
+        self._stalled: set[str] = set()
 
     async def start(self, kinds: Mapping[str, Sequence[Step]], *, executor: str, concurrency: int) -> None:
+        self._translated = translation(self._database_url)
         while not _instance.acquire(blocking=False):  # noqa: ASYNC110 - held by another thread's loop, perhaps
             await asyncio.sleep(POLLING_SECONDS)
-        self._loop, self._kinds = asyncio.get_running_loop(), kinds
+        self._loop, self._kinds, self._executor = asyncio.get_running_loop(), kinds, executor
         _active.append(self)
         try:
-            await asyncio.to_thread(self._launch, executor, concurrency)
+            await self._call(self._launch, executor, concurrency)
         except BaseException:
             await self.close()
             raise
@@ -75,29 +83,41 @@ class DbosEngine:
             QUEUE, worker_concurrency=concurrency, polling_interval_sec=POLLING_SECONDS, on_conflict="always_update"
         )
 
+    async def _call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Runs what DBOS does over the database in a thread, and translates the database's errors."""
+        with self._translated:
+            return await asyncio.to_thread(function, *arguments)
+
     async def submit(self, kind: str, job_id: str, payload: Payload) -> None:
-        await asyncio.to_thread(self._submit, kind, job_id, payload)
+        await self._call(self._submit, kind, job_id, payload)
 
     def _submit(self, kind: str, job_id: str, payload: Payload) -> None:
         with SetWorkflowID(job_id):
             DBOS.enqueue_workflow(QUEUE, _job, kind, dict(payload))
 
     async def unfinished(self, prefix: str) -> list[str]:
-        found = await asyncio.to_thread(
-            DBOS.list_workflows, status=UNFINISHED, workflow_id_prefix=prefix, load_input=False, load_output=False
-        )
+        return await self._call(self._unfinished, prefix)
+
+    def _unfinished(self, prefix: str) -> list[str]:
+        found = DBOS.list_workflows(status=UNFINISHED, workflow_id_prefix=prefix, load_input=False, load_output=False)
         return sorted(workflow.workflow_id for workflow in found)
 
     async def recover(self, alive: Collection[str]) -> None:
-        await asyncio.to_thread(self._recover, alive)
+        await self._call(self._recover, alive)
 
     def _recover(self, alive: Collection[str]) -> None:
-        for workflow in DBOS.list_workflows(status="PENDING", load_input=False, load_output=False):
-            if workflow.executor_id not in alive:
+        pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+        # A job of this process that its database could not note as ended runs nowhere. One that is seen so once may
+        # be about to begin or to end.
+        own = {workflow.workflow_id for workflow in pending if workflow.executor_id == self._executor}
+        idle = own - self._running
+        for workflow in pending:
+            if workflow.executor_id not in alive or workflow.workflow_id in idle & self._stalled:
                 DBOS.resume_workflow(workflow.workflow_id, queue_name=QUEUE)
+        self._stalled = idle
 
     async def settle(self, prefix: str) -> dict[str, str]:
-        return await asyncio.to_thread(self._settle, prefix)
+        return await self._call(self._settle, prefix)
 
     def _settle(self, prefix: str) -> dict[str, str]:
         found = DBOS.list_workflows(workflow_id_prefix=prefix, load_input=False)
@@ -124,15 +144,15 @@ class DbosEngine:
         coroutine = self._kinds[kind][number](payload)
         return asyncio.run_coroutine_threadsafe(_awaited(coroutine), self._loop).result()
 
-    def run_job(self, kind: str, payload: Payload) -> Payload:
+    def run_job(self, job_id: str, kind: str, payload: Payload) -> Payload:
         """Runs the steps of a job one after the other, in the thread DBOS gave it."""
-        self._running.add(threading.get_ident())
+        self._running.add(job_id)
         try:
             for number in range(len(self._kinds[kind])):
                 payload = _step(kind, number, payload)
             return payload
         finally:
-            self._running.discard(threading.get_ident())
+            self._running.discard(job_id)
 
 
 async def _awaited(step: Any) -> Payload:
@@ -147,7 +167,7 @@ def _step(kind: str, number: int, payload: Payload) -> Payload:
 
 @DBOS.workflow(name="intelforge.job")
 def _job(kind: str, payload: Payload) -> Payload:
-    return _active[0].run_job(kind, payload)
+    return _active[0].run_job(str(DBOS.workflow_id), kind, payload)
 
 
 def open_engine(url: str, *, database_url: str) -> DbosEngine:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ class Database:
         return _Translation(self._backend.code_of, self.shown_url)
 
 
-class _Translation:
+class _Translation(AbstractContextManager[None]):
     """Turns the driver's errors into ours."""
 
     def __init__(self, code_of: Callable[[str], ErrorCode | None], shown_url: str) -> None:
@@ -134,6 +134,12 @@ def _current_revision(connection: Any) -> str | None:
         return None
     revision: str | None = connection.execute(select(text("version_num")).select_from(text("alembic_version"))).scalar()
     return revision
+
+
+def translation(url: str) -> AbstractContextManager[None]:
+    """Turns what another driver raises over the database at `url` into StorageErrors; may be entered many times."""
+    backend: Backend = load_backend("databases", url)(url, root=Path.cwd())
+    return _Translation(backend.code_of, Database(backend).shown_url)
 
 
 async def open_database(url: str, *, root: Path) -> Database:
