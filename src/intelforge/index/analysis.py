@@ -6,7 +6,6 @@ pairs of characters. Case, accents, word forms and stop words are left to the st
 """
 
 import re
-from functools import lru_cache
 
 WORD = re.compile(r"\w+")
 PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+\d*|[A-Z]+\d*|\d+")
@@ -15,6 +14,8 @@ QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|`([^`]+)`")
 
 QUOTED_SHARE = 4
 """one word in so many must be quoted for quotes to be meant to the letter"""
+KEPT_WORDS = 1 << 17
+"""words whose terms are kept in memory, about 20 MB"""
 LONGEST_TERM = 80
 """characters; longer words are cut, they are data and not language"""
 
@@ -33,7 +34,12 @@ STOP_WORDS = tuple(
 
 def terms(text: str) -> list[str]:
     """The terms of a text, in its order and with repeats."""
-    return [term for word in WORD.findall(text) for term in _terms_of_word(word)]
+    return terms_text(text).split()
+
+
+def terms_text(text: str) -> str:
+    """The terms of a text, joined by spaces."""
+    return " ".join(filter(None, map(_joined.__getitem__, WORD.findall(text))))
 
 
 def quoted_phrases(query: str) -> list[str]:
@@ -46,7 +52,6 @@ def quoted_phrases(query: str) -> list[str]:
     return phrases if quoted * QUOTED_SHARE >= len(WORD.findall(query)) else []
 
 
-@lru_cache(maxsize=1 << 16)
 def _terms_of_word(word: str) -> tuple[str, ...]:
     if len(word) == 1:
         return () if word.isascii() and word.isalpha() else (word,)
@@ -69,3 +74,16 @@ def _pairs(word: str) -> list[str]:
         elif run:
             found += _terms_of_word(run)
     return found
+
+
+class _Joined(dict[str, str]):
+    """The terms of a word, joined by spaces, made when first asked for."""
+
+    def __missing__(self, word: str) -> str:
+        if len(self) >= KEPT_WORDS:
+            self.clear()
+        joined = self[word] = " ".join(_terms_of_word(word))
+        return joined
+
+
+_joined = _Joined()

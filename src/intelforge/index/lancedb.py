@@ -22,7 +22,7 @@ import numpy as np
 
 from intelforge.core.errors import BusyError, ErrorCode, IntelForgeError, InvalidInputError, StorageError
 from intelforge.core.values import Chunk
-from intelforge.index.analysis import LONGEST_TERM, STOP_WORDS, quoted_phrases, terms
+from intelforge.index.analysis import LONGEST_TERM, STOP_WORDS, quoted_phrases, terms, terms_text
 from intelforge.index.lancedb_import import import_lancedb
 from intelforge.index.protocol import Held, Scored, Vectors
 
@@ -247,7 +247,7 @@ def _chunk_rows(chunks: Sequence[Chunk]) -> "pa.Table":
     columns = {
         "id": list(last),
         "document_id": [chunk.document_id for chunk in last.values()],
-        "terms": [" ".join(terms(chunk.embedding_text)) for chunk in last.values()],
+        "terms": [terms_text(chunk.embedding_text) for chunk in last.values()],
     }
     return pa.table(columns, schema=pa.schema([(name, pa.string()) for name in columns]))
 
