@@ -17,8 +17,8 @@ def collector(path: Path, cursor: str | None = None) -> FileCollector:
     return FileCollector(source, Settings.model_validate({"max_file_mb": 1}))
 
 
-async def events(file: FileCollector) -> list[ListingEvent]:
-    return [event async for event in file.list()]
+async def events(file: FileCollector, *, everything: bool = False) -> list[ListingEvent]:
+    return [event async for event in file.list(everything=everything)]
 
 
 async def test_a_hidden_file_and_a_link_are_read_when_they_are_named(tmp_path: Path) -> None:
@@ -40,7 +40,9 @@ async def test_a_file_that_is_gone_vanishes_after_it_was_there(tmp_path: Path) -
     path.parent.mkdir()
     with pytest.raises(NotFoundError):
         await events(collector(path))
-    assert await events(collector(path, cursor="there")) == [Complete(full=True, cursor="gone")]
+    for everything in (False, True):
+        found = await events(collector(path, cursor="there"), everything=everything)
+        assert found == [Complete(full=True, cursor="gone")]
     with pytest.raises(NotFoundError):
         await collector(path).fetch(ItemRef(uri="a.txt"))
 

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -30,15 +31,15 @@ def collector(
     return FolderCollector(source, Settings.model_validate({"ignore": ignore, "max_file_mb": max_file_mb}))
 
 
-async def events(path: Path, **options: object) -> list[ListingEvent]:
-    return [event async for event in collector(path, **options).list()]  # type: ignore[arg-type]
+async def events(path: Path, *, everything: bool = False, **options: Any) -> list[ListingEvent]:
+    return [event async for event in collector(path, **options).list(everything=everything)]
 
 
-async def present(path: Path, **options: object) -> list[str]:
+async def present(path: Path, **options: Any) -> list[str]:
     return [event.ref.uri for event in await events(path, **options) if isinstance(event, Present)]
 
 
-async def skipped(path: Path, **options: object) -> dict[str, Skipped]:
+async def skipped(path: Path, **options: Any) -> dict[str, Skipped]:
     return {event.uri: event for event in await events(path, **options) if isinstance(event, Skipped)}
 
 
@@ -293,8 +294,9 @@ async def test_an_unreadable_root_raises(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 async def test_an_empty_folder_on_another_device_is_taken_for_an_unmounted_drive(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="another device"):
-        await events(tmp_path, cursor="another")
+    for everything in (False, True):
+        with pytest.raises(NotFoundError, match="another device"):
+            await events(tmp_path, cursor="another", everything=everything)
     assert await events(tmp_path, cursor=str(tmp_path.stat().st_dev))
     write(tmp_path, "a.txt")
     assert await present(tmp_path, cursor="another") == ["a.txt"]

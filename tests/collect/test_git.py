@@ -86,9 +86,9 @@ class Opened:
         assert isinstance(found, GitCollector)
         self.collector = found
 
-    async def events(self) -> list[ListingEvent]:
+    async def events(self, *, everything: bool = False) -> list[ListingEvent]:
         try:
-            return [event async for event in self.collector.list()]
+            return [event async for event in self.collector.list(everything=everything)]
         finally:
             await self.collector.close()
 
@@ -125,6 +125,9 @@ async def test_later_listings_tell_what_changed(repository: Repository, egress: 
     repository.commit(same="same", changed="old", gone="gone", moved="moved text", edited="1\n2\n3\n4\n", typed="x")
     cursor = cursor_of(await Opened(repository.path, egress).events())
     assert await Opened(repository.path, egress, cursor=cursor).events() == [Complete(full=False, cursor=cursor)]
+    everything = await Opened(repository.path, egress, cursor=cursor).events(everything=True)
+    assert uris(everything) == ["changed", "edited", "gone", "moved", "same", "typed"]
+    assert everything[-1] == Complete(full=True, cursor=cursor)
     repository.commit(
         remove=("gone", "moved", "edited", "typed"),
         changed="new",

@@ -35,8 +35,8 @@ def collector(url: str, egress: Egress, cursor: str | None = None, **options: st
     return found
 
 
-async def events(web: WebCollector) -> list[ListingEvent]:
-    return [event async for event in web.list()]
+async def events(web: WebCollector, *, everything: bool = False) -> list[ListingEvent]:
+    return [event async for event in web.list(everything=everything)]
 
 
 async def test_a_page_is_requested_once_for_listing_and_fetch(server: WebServer, egress: Egress) -> None:
@@ -65,6 +65,9 @@ async def test_an_unchanged_page_is_told_by_its_server(server: WebServer, egress
     assert first.full
     again = await events(collector(f"{server.url}/a", egress, cursor=first.cursor))
     assert again == [Complete(full=False, cursor=first.cursor)]
+    everything = await events(collector(f"{server.url}/a", egress, cursor=first.cursor), everything=True)
+    assert [type(event) for event in everything] == [Present, Complete]
+    assert everything[-1] == first
 
 
 async def test_a_page_without_validators_is_always_read(server: WebServer, egress: Egress) -> None:
@@ -77,7 +80,9 @@ async def test_a_page_without_validators_is_always_read(server: WebServer, egres
 @pytest.mark.parametrize("status", [404, 410])
 async def test_a_page_that_was_there_and_is_gone(server: WebServer, egress: Egress, status: int) -> None:
     server.pages["/a"] = Reply(status=status)
-    assert await events(collector(f"{server.url}/a", egress, cursor="{}")) == [Complete(full=True, cursor="{}")]
+    for everything in (False, True):
+        found = await events(collector(f"{server.url}/a", egress, cursor="{}"), everything=everything)
+        assert found == [Complete(full=True, cursor="{}")]
     with pytest.raises(EgressError) as caught:
         await events(collector(f"{server.url}/a", egress))
     assert caught.value.error_code is ErrorCode.NOT_FOUND

@@ -116,8 +116,11 @@ async def test_an_item_left_out_by_rule_is_recorded_once_with_its_reason() -> No
         (known(ItemState.GONE), False),
     ],
 )
-def test_what_was_left_undone_asks_for_a_full_listing(before: Known, everything: bool) -> None:
-    assert Listing(known={"a": before}).wants_everything is everything
+async def test_what_was_left_undone_asks_for_a_full_listing(before: Known, everything: bool) -> None:
+    listing, collector = Listing(known={"a": before}), MemoryCollector()
+    assert listing.wants_everything is everything
+    await listed(listing, collector)
+    assert collector.asked == [everything]
 
 
 URIS = st.sampled_from([f"{name}.txt" for name in "abcdef"])

@@ -1,11 +1,14 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from intelforge.collect.protocol import Complete, Removed, Renamed, Skipped
+from intelforge.collect.protocol import Collector, Complete, Removed, Renamed, Skipped
 from intelforge.core.errors import ErrorCode, ItemError, NotFoundError, StorageError
 from intelforge.core.reports import Stage, SyncReport
 from intelforge.core.values import ItemRef, Source, SourceKind
+from intelforge.ingest.collectors import Collectors
+from intelforge.ingest.sync import Sync
 from intelforge.store.leases import Leases
 from intelforge.testing.collector import validators_of
 from intelforge.testing.embedder import HashEmbedder
@@ -209,6 +212,23 @@ async def test_what_was_left_pending_is_taken_up_although_the_listing_keeps_sile
     await scene.items.pend("s1", [ItemRef(uri="a.txt", validators=validators_of("about alpha"))])
     await scene.sync()
     assert await scene.found("alpha") == {"a.txt"}
+
+
+async def test_what_was_left_undone_is_listed_in_full_by_a_collector_that_knows_its_cursor(scene: Ingestion) -> None:
+    await scene.sources.add(SOURCE)
+    await scene.sources.synced("s1", cursor="c1")
+    await scene.items.pend("s1", [ItemRef(uri="a.txt")])
+    cursors: list[str | None] = []
+
+    def open_collector(source: Source) -> Collector:
+        cursors.append(source.cursor)
+        return scene.collector
+
+    async with scene.holder() as holder:
+        parts = replace(scene.parts(holder), collectors=Collectors(scene.sources, open_collector))
+        sync = Sync(parts, report=scene.reports.append, stopped=lambda: False)
+        await sync.run(await scene.sources.all(), embed=False, retry_failed=False)
+    assert (cursors, scene.collector.asked) == (["c1"], [True])
 
 
 async def test_a_full_disk_ends_the_sync_with_the_reason_and_the_next_one_completes(

@@ -29,8 +29,11 @@ class FileCollector:
         self._synced = source.cursor is not None
         self._closed = asyncio.Event()
 
-    async def list(self) -> AsyncIterator[ListingEvent]:
-        """Raises NotFoundError when the file is not there at first, or when its folder is gone too."""
+    async def list(self, *, everything: bool = False) -> AsyncIterator[ListingEvent]:
+        """Raises NotFoundError when the file is not there at first, or when its folder is gone too.
+
+        Every listing is full.
+        """
         for event in await asyncio.to_thread(self._events):
             yield event
 

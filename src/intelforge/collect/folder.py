@@ -33,8 +33,11 @@ class FolderCollector:
         self._watched = IgnoreTree(settings.ignore)
         self._closed = asyncio.Event()
 
-    async def list(self) -> AsyncIterator[ListingEvent]:
-        """Raises NotFoundError when the folder is gone, replaced or not mounted, ItemError when it is unreadable."""
+    async def list(self, *, everything: bool = False) -> AsyncIterator[ListingEvent]:
+        """Raises NotFoundError when the folder is gone, replaced or not mounted, ItemError when it is unreadable.
+
+        Every listing is full.
+        """
         tree = await asyncio.to_thread(self._fresh_tree)
         events = Walk(self._root, Rules(tree, max_bytes=self._max_bytes), self._cursor).events()
         while part := await asyncio.to_thread(lambda: list(islice(events, _SLICE))):

@@ -49,7 +49,7 @@ class GitCollector:
         self._commit: str | None = None
         self._closed = asyncio.Event()
 
-    async def list(self) -> AsyncIterator[ListingEvent]:
+    async def list(self, *, everything: bool = False) -> AsyncIterator[ListingEvent]:
         """Raises NotFoundError for a repository or reference that is not there, EgressError for a remote's failure."""
         commit = self._commit = await self._tip()
         cursor = f"{commit or ''}:{self._fingerprint}"
@@ -58,7 +58,8 @@ class GitCollector:
             yield Complete(full=True, cursor=cursor)
             return
         listing = TreeListing(self._git, self._rules)
-        incremental = bool(known) and rules == self._fingerprint and await self._git.has_commit(known)
+        comparable = not everything and bool(known) and rules == self._fingerprint
+        incremental = comparable and await self._git.has_commit(known)
         events = listing.changes(known, commit) if incremental else listing.everything(commit)
         async for event in events:
             yield event

@@ -57,10 +57,11 @@ ListingEvent = Present | Skipped | Removed | Renamed | Complete
 class Collector(Protocol):
     """Collects the items of one source."""
 
-    def list(self) -> AsyncIterator[ListingEvent]:
+    def list(self, *, everything: bool = False) -> AsyncIterator[ListingEvent]:
         """Every item that is there; ends with Complete, or raises IntelForgeError when it cannot be completed.
 
-        Never reads an item's content to find out that it is unchanged.
+        Never reads an item's content to find out that it is unchanged. With `everything` the listing is full whatever
+        the cursor says; what else the cursor tells (that the source was there before, and where) still holds.
         """
         ...
 

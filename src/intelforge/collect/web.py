@@ -33,11 +33,14 @@ class WebCollector:
         self._closed = asyncio.Event()
         self._listed: Fetched | None = None
 
-    async def list(self) -> AsyncIterator[ListingEvent]:
-        """A page that was there and now answers 404 or 410 is gone; any other failure is raised."""
-        known = _read_cursor(self._cursor)
+    async def list(self, *, everything: bool = False) -> AsyncIterator[ListingEvent]:
+        """A page that was there and now answers 404 or 410 is gone; any other failure is raised.
+
+        With `everything` the page is asked for without conditions.
+        """
+        conditions = {} if everything else _conditions(_read_cursor(self._cursor))
         try:
-            page = await self._get(_conditions(known))
+            page = await self._get(conditions)
         except EgressError as error:
             if error.error_code is not ErrorCode.NOT_FOUND or self._cursor is None:
                 raise

@@ -40,7 +40,7 @@ class Listing:
 
     async def read(self, collector: Collector) -> AsyncIterator[ItemRef]:
         """The items to fetch, as they are listed. Raises what the collector raises: then nothing is gone."""
-        async for event in collector.list():
+        async for event in collector.list(everything=self.wants_everything):
             if (ref := self._take(event)) is not None:
                 yield ref
 

@@ -18,10 +18,13 @@ class MemoryCollector:
     """events told before those of the texts"""
     end: Complete | IntelForgeError = field(default_factory=lambda: Complete(full=True))
     """how a listing ends: completely, or with an error after the last item"""
+    asked: list[bool] = field(default_factory=list)
+    """for each listing, whether it was to be of everything"""
     fetched: list[str] = field(default_factory=list)
     closed: int = 0
 
-    async def list(self) -> AsyncIterator[ListingEvent]:
+    async def list(self, *, everything: bool = False) -> AsyncIterator[ListingEvent]:
+        self.asked.append(everything)
         for event in self.before:
             yield event
         for uri, text in list(self.texts.items()):
