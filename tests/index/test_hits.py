@@ -1,0 +1,76 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from intelforge.core.values import ItemRef, Source, SourceKind
+from intelforge.index.hits import Retriever, Scope
+from intelforge.index.memory import MemoryStore
+from intelforge.store.database import Database, open_database
+from intelforge.store.documents import Documents
+from intelforge.store.items import Ingested, Items
+from intelforge.store.sources import Sources
+from intelforge.testing.documents import make_document
+
+OPEN = Source(id="s1", kind=SourceKind.FOLDER, uri="/open/")
+PRIVATE = Source(id="s2", kind=SourceKind.GIT, uri="/private", access=("ann",))
+PAGE = Source(id="s3", kind=SourceKind.WEB, uri="https://example.org/guide")
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    opened = await open_database("sqlite:///test.db", root=tmp_path)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def retriever(database: Database, store: MemoryStore) -> Retriever:
+    return Retriever(Documents(database), store, None)
+
+
+async def put(database: Database, store: MemoryStore, source: Source, texts: dict[str, str]) -> None:
+    await Sources(database).add(source)
+    documents = {uri: make_document(text, title=uri) for uri, text in texts.items()}
+    outcomes = [Ingested(ref=ItemRef(uri=uri), content_hash=uri, document=d) for uri, d in documents.items()]
+    await Items(database).record(source.id, outcomes)
+    await store.add([chunk for document in documents.values() for chunk in document.chunks])
+
+
+async def test_a_hit_tells_place_lines_and_duplicates(
+    database: Database, store: MemoryStore, retriever: Retriever
+) -> None:
+    text = "first part\n\nthe needle\nis here\n\nlast part"
+    await put(database, store, OPEN, {"a.txt": text})
+    await put(database, store, PAGE, {PAGE.uri: text})
+    [hit] = await retriever.search("needle", limit=5, scope=Scope())
+    assert hit.chunk.text == "the needle\nis here"
+    assert (hit.first_line, hit.last_line) == (3, 4)
+    assert (hit.location, hit.duplicates) == ("/open/a.txt", ("https://example.org/guide",))
+    assert (hit.source_id, hit.uri, hit.title) == ("s1", "a.txt", "a.txt")
+
+
+async def test_what_the_database_does_not_hold_as_current_is_left_out(
+    database: Database, store: MemoryStore, retriever: Retriever
+) -> None:
+    await put(database, store, OPEN, {"a.txt": "old needle", "b.txt": "present needle"})
+    await store.add(make_document("unknown needle").chunks)
+    await Items(database).gone("s1", ["a.txt"])
+    assert [hit.chunk.text for hit in await retriever.search("needle", limit=5, scope=Scope())] == ["present needle"]
+
+
+async def test_many_hits_nobody_may_see_do_not_hide_the_few_one_may(
+    database: Database, store: MemoryStore, retriever: Retriever
+) -> None:
+    await put(database, store, PRIVATE, {f"{n}.txt": f"needle needle needle {n}" for n in range(60)})
+    await put(database, store, OPEN, {"a.txt": "one needle in a much longer text about quite other things"})
+    assert [hit.uri for hit in await retriever.search("needle", limit=3, scope=Scope())] == ["a.txt"]
+    ann = await retriever.search("needle", limit=3, scope=Scope(principals=("ann",)))
+    assert {hit.source_id for hit in ann} == {"s2"}
+    alone = await retriever.search("needle", limit=3, scope=Scope(principals=("ann",), source_id="s1"))
+    assert [hit.uri for hit in alone] == ["a.txt"]
