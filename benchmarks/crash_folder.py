@@ -21,6 +21,7 @@ class CrashFolder:
     ever: set[str] = field(default_factory=set)
     """every word that was in a file"""
     _numbers: int = 0
+    _size: int = 0
 
     @property
     def past(self) -> set[str]:
@@ -29,12 +30,13 @@ class CrashFolder:
 
     def fill(self, files: int) -> None:
         self.path.mkdir(parents=True)
+        self._size = files
         for _ in range(files):
             self._add()
         self._duplicate(files // 10)
 
     def mutate(self) -> None:
-        """Adds, changes, deletes and renames about a tenth of the files each, and copies some."""
+        """Changes, deletes and renames about a tenth of the files each, adds as many new ones, and copies some."""
         few = max(1, len(self.words) // 10)
         for name in self._some(few):
             self._write(name)
@@ -42,7 +44,7 @@ class CrashFolder:
             self._delete(name)
         for name in self._some(few):
             self._rename(name)
-        for _ in range(few):
+        while len(self.words) < self._size:
             self._add()
         self._duplicate(self.random.randint(0, 1))
 
