@@ -147,6 +147,7 @@ def measure(options: Options, *, say: Callable[[str], None]) -> tuple[Run, list[
         for system, python in pythons.items() if options.peers else ():
             say(f"{system}: {len(sample.files)} files, {sample.size / 1e6:.1f} MB")
             samples.append(run_system(system, python, sample, scratch / f"{system}-sample", options))
+            say(table(samples[-1:]))
         say(f"{OWN}: {len(whole.files)} files, {whole.size / 1e6:.1f} MB")
         return run_system(OWN, pythons[OWN], whole, scratch / OWN, options, partly=True), samples
 
