@@ -107,7 +107,7 @@ class ItemRow(Table):
 
     __table_args__ = (
         Index("ix_items_source_uri", "source_id", "uri", unique=True),
-        Index("ix_items_document", "document_id"),
+        Index("ix_items_document", "document_id", "state"),
         Index("ix_items_state", "state"),
     )
 

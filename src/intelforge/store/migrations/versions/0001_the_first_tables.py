@@ -108,7 +108,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("ix_items_document", "items", ["document_id"], unique=False)
+    op.create_index("ix_items_document", "items", ["document_id", "state"], unique=False)
     op.create_index("ix_items_source_uri", "items", ["source_id", "uri"], unique=True)
     op.create_index("ix_items_state", "items", ["state"], unique=False)
     op.create_table(
