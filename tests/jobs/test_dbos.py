@@ -5,7 +5,9 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from intelforge.core.errors import ErrorCode, StorageError
@@ -186,3 +188,29 @@ async def test_a_job_whose_end_could_not_be_noted_runs_again(tmp_path: Path) -> 
     await finished(engine, "a/")
     await engine.close()
     assert runs == [{"n": 1}, {"n": 1}]
+
+
+async def test_a_database_that_goes_away_is_an_error_and_not_a_wait(postgres: str, postgres_url: str) -> None:
+    began, release = asyncio.Event(), asyncio.Event()
+
+    async def step(payload: Payload) -> Payload:
+        began.set()
+        await release.wait()
+        return {}
+
+    engine = open_engine("dbos:", database_url=postgres_url)
+    async with asyncio.timeout(DEADLINE):
+        await engine.start({"kind": [step]}, executor="e1", concurrency=1)
+        await engine.submit("kind", "a/1", {})
+        await began.wait()
+        name = urlsplit(postgres_url).path.removeprefix("/")
+        await asyncio.to_thread(drop, postgres, name)
+        release.set()
+        with pytest.raises(StorageError, match="the database postgresql://"):
+            await engine.unfinished("a/")
+        await engine.close()
+
+
+def drop(server: str, name: str) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())

@@ -77,8 +77,10 @@ class DbosEngine:
             "console_log_level": "CRITICAL",
             "enable_otlp": False,
         }
-        DBOS(config=config)
+        dbos = DBOS(config=config)
         DBOS.launch()
+        # Else it waits for a lost connection without end. Its client has an option for this, its configuration has not.
+        dbos._sys_db._retry_connection_errors = False  # noqa: SLF001
         DBOS.register_queue(
             QUEUE, worker_concurrency=concurrency, polling_interval_sec=POLLING_SECONDS, on_conflict="always_update"
         )
