@@ -3,13 +3,18 @@
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import AsyncIterator
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from intelforge.collect.git import GitCollector
+from intelforge.collect.git_command import Git
 from intelforge.collect.names import uri_of
 from intelforge.collect.protocol import Complete, ListingEvent, Present, Removed, Renamed, Skipped
 from intelforge.collect.registry import open_collector
@@ -19,6 +24,7 @@ from intelforge.core.errors import (
     ErrorCode,
     IntelForgeError,
     InvalidInputError,
+    ItemError,
     NotFoundError,
 )
 from intelforge.core.settings import Settings
@@ -241,6 +247,88 @@ async def test_fetches_share_a_process_and_survive_errors(repository: Repository
         assert caught.value.error_code is code
         assert (await opened.collector.fetch(ItemRef(uri="f1"))).data == b"text 1"
     await opened.collector.close()
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Process]]:
+    """Every git process that was started, in order."""
+    processes: list[Process] = []
+    start = Git.start
+
+    async def noted(self: Git, *arguments: str | bytes, **more: Any) -> Process:
+        processes.append(await start(self, *arguments, **more))
+        return processes[-1]
+
+    monkeypatch.setattr(Git, "start", noted)
+    yield processes
+    for process in processes:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+
+
+def ended(processes: list[Process]) -> bool:
+    return bool(processes) and all(process.returncode is not None for process in processes)
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_a_listing_that_ends_early_ends_its_git(
+    repository: Repository, egress: Egress, started: list[Process], cancelled: bool
+) -> None:
+    for number in range(600):  # more than the pipes hold
+        repository.write(f"{'x' * 250}/{'y' * 250}/{number}", "same")
+    repository.commit()
+    opened = Opened(repository.path, egress)
+    listing = opened.collector.list()
+    await anext(listing)
+    assert started[-1].returncode is None
+    if cancelled:
+        started[-1].send_signal(signal.SIGSTOP)
+        await cancel(asyncio.create_task(exhaust(listing)))
+    else:
+        await listing.aclose()
+    assert ended(started)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def exhaust(listing: AsyncIterator[ListingEvent]) -> None:
+    async for _ in listing:
+        pass
+
+
+async def cancel(task: asyncio.Task[Any]) -> None:
+    """Cancels a task that waits for what never comes."""
+    await asyncio.wait([task], timeout=0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_cancelled_fetch_ends_its_git(repository: Repository, egress: Egress, started: list[Process]) -> None:
+    repository.commit(a="1")
+    opened = Opened(repository.path, egress)
+    ref = ItemRef(uri="a", validators=Validators(revision=repository.git("rev-parse", "HEAD:a")))
+    await opened.collector.fetch(ref)
+    started[-1].send_signal(signal.SIGSTOP)
+    await cancel(asyncio.create_task(opened.collector.fetch(ref)))
+    assert ended(started)
+    assert (await opened.fetch(ref)).data == b"1"
+
+
+async def test_a_close_that_is_cancelled_while_it_waits_for_a_fetch_ends_the_git_of_both(
+    repository: Repository, egress: Egress, started: list[Process]
+) -> None:
+    repository.commit(a="1")
+    opened = Opened(repository.path, egress)
+    ref = ItemRef(uri="a", validators=Validators(revision=repository.git("rev-parse", "HEAD:a")))
+    await opened.collector.fetch(ref)
+    started[-1].send_signal(signal.SIGSTOP)
+    fetching = asyncio.create_task(opened.collector.fetch(ref))
+    await cancel(asyncio.create_task(opened.collector.close()))
+    with pytest.raises(ItemError):
+        await asyncio.wait_for(fetching, 20)
+    assert ended(started)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_empty_bare_and_detached_repositories(repository: Repository, egress: Egress, tmp_path: Path) -> None:

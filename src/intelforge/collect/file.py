@@ -3,7 +3,8 @@
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from watchfiles import awatch
 
@@ -29,7 +30,7 @@ class FileCollector:
         self._synced = source.cursor is not None
         self._closed = asyncio.Event()
 
-    async def list(self, *, everything: bool = False) -> AsyncIterator[ListingEvent]:
+    async def list(self, *, everything: bool = False) -> AsyncGenerator[ListingEvent]:
         """Raises NotFoundError when the file is not there at first, or when its folder is gone too.
 
         Every listing is full.
@@ -68,19 +69,21 @@ class FileCollector:
         )
         return Item(uri=uri, data=data, media_type=media_type(uri, data), validators=validators)
 
-    async def watch(self) -> AsyncIterator[None]:
+    async def watch(self) -> AsyncGenerator[None]:
         """Yields after the file was changed, replaced, removed or made again."""
         await asyncio.to_thread(root_stat, self._folder)
         wanted = os.fsdecode(self._path)
         try:
-            async for _ in awatch(
+            changes = awatch(
                 os.fsdecode(self._folder),
                 watch_filter=lambda _, path: path == wanted,
                 stop_event=self._closed,
                 debounce=500,
                 recursive=False,
-            ):
-                yield None
+            )
+            async with aclosing(changes):
+                async for _ in changes:
+                    yield None
         except OSError as error:
             raise read_error(uri_of(self._folder), error) from error
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from itertools import islice
 
 from watchfiles import Change, awatch
@@ -33,7 +34,7 @@ class FolderCollector:
         self._watched = IgnoreTree(settings.ignore)
         self._closed = asyncio.Event()
 
-    async def list(self, *, everything: bool = False) -> AsyncIterator[ListingEvent]:
+    async def list(self, *, everything: bool = False) -> AsyncGenerator[ListingEvent]:
         """Raises NotFoundError when the folder is gone, replaced or not mounted, ItemError when it is unreadable.
 
         Every listing is full.
@@ -66,19 +67,21 @@ class FolderCollector:
             raise ItemError(f"{uri} is a link that leads out of the source", code=ErrorCode.BLOCKED)
         return open_beneath(root, inside)
 
-    async def watch(self) -> AsyncIterator[None]:
+    async def watch(self) -> AsyncGenerator[None]:
         """Yields after a file that is not left out by rule, or an ignore file, was changed."""
         await asyncio.to_thread(root_stat, self._root)
         self._watched = await asyncio.to_thread(self._fresh_tree)
         try:
-            async for _ in awatch(
+            changes = awatch(
                 os.fsdecode(self._root),
                 watch_filter=self._wanted,
                 stop_event=self._closed,
                 debounce=500,
                 ignore_permission_denied=True,
-            ):
-                yield None
+            )
+            async with aclosing(changes):
+                async for _ in changes:
+                    yield None
         except OSError as error:
             raise read_error(uri_of(self._root), error) from error
 

@@ -6,7 +6,8 @@ the one reference that is collected.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 from intelforge.collect.git_command import Git
@@ -49,7 +50,7 @@ class GitCollector:
         self._commit: str | None = None
         self._closed = asyncio.Event()
 
-    async def list(self, *, everything: bool = False) -> AsyncIterator[ListingEvent]:
+    async def list(self, *, everything: bool = False) -> AsyncGenerator[ListingEvent]:
         """Raises NotFoundError for a repository or reference that is not there, EgressError for a remote's failure."""
         commit = self._commit = await self._tip()
         cursor = f"{commit or ''}:{self._fingerprint}"
@@ -61,8 +62,9 @@ class GitCollector:
         comparable = not everything and bool(known) and rules == self._fingerprint
         incremental = comparable and await self._git.has_commit(known)
         events = listing.changes(known, commit) if incremental else listing.everything(commit)
-        async for event in events:
-            yield event
+        async with aclosing(events):
+            async for event in events:
+                yield event
         yield Complete(full=not incremental, cursor=cursor)
 
     async def _tip(self) -> str | None:
@@ -95,10 +97,9 @@ class GitCollector:
             raise NotFoundError(f"{uri} is not in {self._shown}", hint="sync again")
         return blob
 
-    async def watch(self) -> AsyncIterator[None]:
+    def watch(self) -> AsyncGenerator[None]:
         """Yields every `interval` seconds (a source option; five minutes unless set)."""
-        async for _ in every(self._interval, self._closed):
-            yield None
+        return every(self._interval, self._closed)
 
     async def close(self) -> None:
         self._closed.set()

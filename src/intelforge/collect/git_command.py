@@ -127,11 +127,15 @@ class Git:
 
 async def end(running: asyncio.subprocess.Process) -> None:
     """Ends the process if need be and takes up what it leaves, so that nothing of it stays open."""
+    kill(running)
+    await running.communicate()
+
+
+def kill(running: asyncio.subprocess.Process) -> None:
     if running.returncode is None:
         # Its own session: the helpers it started (ssh, index-pack) go with it.
         with suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)
-    await running.communicate()
 
 
 def last_line(said: str) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 
-from intelforge.collect.git_command import Git, end
+from intelforge.collect.git_command import Git, end, kill
 from intelforge.core.errors import ErrorCode, InvalidInputError, ItemError, NotFoundError
 
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -54,8 +54,14 @@ class ObjectReader:
             await end(running)
 
     async def close(self) -> None:
-        async with self._lock:
-            await self._stop()
+        """Waits for the reads under way; when that wait is cancelled the process is ended all the same."""
+        try:
+            async with self._lock:
+                await self._stop()
+        except asyncio.CancelledError:
+            if self._running:
+                kill(self._running)  # who reads from it takes up what it leaves
+            raise
 
 
 def _unwanted(uri: str, kind: bytes, max_bytes: int) -> ItemError:

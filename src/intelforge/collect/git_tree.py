@@ -1,7 +1,8 @@
 """What a commit holds, and what changed between two commits, as listing events."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from intelforge.collect.git_command import Git
@@ -35,18 +36,19 @@ class TreeListing:
         self._folders: dict[bytes, Skipped | None] = {}
         self._told: set[str] = set()
 
-    async def everything(self, commit: str) -> AsyncIterator[ListingEvent]:
+    async def everything(self, commit: str) -> AsyncGenerator[ListingEvent]:
         async with self._git.process("ls-tree", "-r", "-z", "--long", "--full-tree", commit) as running:
             if running.stdout:
-                async for record in _records(running.stdout):
-                    event = self._event(_tree_entry(record))
-                    if event:
-                        yield event
+                async with aclosing(_records(running.stdout)) as records:
+                    async for record in records:
+                        event = self._event(_tree_entry(record))
+                        if event:
+                            yield event
             _, said = await running.communicate()
             if running.returncode:
                 raise self._git.failure(said.decode("utf-8", "replace"))
 
-    async def changes(self, old: str, new: str) -> AsyncIterator[ListingEvent]:
+    async def changes(self, old: str, new: str) -> AsyncGenerator[ListingEvent]:
         """Only a rename that kept every byte and the kind of file is told as one: the document stays as it is."""
         raw = await self._git.output("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "-M100%", old, new, "--")
         changes = _parse_changes(raw)
@@ -110,7 +112,7 @@ class TreeListing:
         return {row[0]: int(row[1]) for row in rows if row[1].isdigit()}
 
 
-async def _records(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+async def _records(stream: asyncio.StreamReader) -> AsyncGenerator[bytes]:
     """The parts of a stream that end with NUL."""
     rest = b""
     while part := await stream.read(_PIECE):

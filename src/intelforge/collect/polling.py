@@ -1,7 +1,7 @@
 """Watching what cannot tell that it changed: a look at intervals."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from intelforge.core.errors import InvalidInputError
 from intelforge.core.values import Source
@@ -19,7 +19,7 @@ def interval_of(source: Source, default: float) -> float:
     return seconds
 
 
-async def every(seconds: float, closed: asyncio.Event) -> AsyncIterator[None]:
+async def every(seconds: float, closed: asyncio.Event) -> AsyncGenerator[None]:
     """Yields after each interval until `closed` is set."""
     while not closed.is_set():
         try:

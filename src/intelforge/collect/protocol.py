@@ -1,6 +1,6 @@
 """The contract of a collector: list what is there, fetch one thing, tell when something changed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -55,9 +55,12 @@ ListingEvent = Present | Skipped | Removed | Renamed | Complete
 
 
 class Collector(Protocol):
-    """Collects the items of one source."""
+    """Collects the items of one source.
 
-    def list(self, *, everything: bool = False) -> AsyncIterator[ListingEvent]:
+    Who stops before the end of a listing closes it (`contextlib.aclosing`); cancelling it does the same.
+    """
+
+    def list(self, *, everything: bool = False) -> AsyncGenerator[ListingEvent]:
         """Every item that is there; ends with Complete, or raises IntelForgeError when it cannot be completed.
 
         Never reads an item's content to find out that it is unchanged. With `everything` the listing is full whatever

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from email.message import Message
 
 from intelforge.collect.media import media_type
@@ -33,7 +33,7 @@ class WebCollector:
         self._closed = asyncio.Event()
         self._listed: Fetched | None = None
 
-    async def list(self, *, everything: bool = False) -> AsyncIterator[ListingEvent]:
+    async def list(self, *, everything: bool = False) -> AsyncGenerator[ListingEvent]:
         """A page that was there and now answers 404 or 410 is gone; any other failure is raised.
 
         With `everything` the page is asked for without conditions.
@@ -75,10 +75,9 @@ class WebCollector:
     async def _get(self, conditions: Mapping[str, str]) -> Fetched:
         return await self._egress.fetch(self._url, max_bytes=self._max_bytes, headers={**_ACCEPT, **conditions})
 
-    async def watch(self) -> AsyncIterator[None]:
+    def watch(self) -> AsyncGenerator[None]:
         """Yields every `interval` seconds (a source option; an hour unless set)."""
-        async for _ in every(self._interval, self._closed):
-            yield None
+        return every(self._interval, self._closed)
 
     async def close(self) -> None:
         self._closed.set()

@@ -1,6 +1,7 @@
 """What a sync has to do for one source: its listing held against what is on record."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from intelforge.collect.protocol import Collector, Complete, ListingEvent, Present, Removed, Renamed, Skipped
@@ -38,11 +39,12 @@ class Listing:
         """How many items have been seen so far."""
         return len(self._seen)
 
-    async def read(self, collector: Collector) -> AsyncIterator[ItemRef]:
+    async def read(self, collector: Collector) -> AsyncGenerator[ItemRef]:
         """The items to fetch, as they are listed. Raises what the collector raises: then nothing is gone."""
-        async for event in collector.list(everything=self.wants_everything):
-            if (ref := self._take(event)) is not None:
-                yield ref
+        async with aclosing(collector.list(everything=self.wants_everything)) as events:
+            async for event in events:
+                if (ref := self._take(event)) is not None:
+                    yield ref
 
     def gone(self) -> list[str]:
         """URIs of items on record that are no longer there, by a listing that came to its end."""

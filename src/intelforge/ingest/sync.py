@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from intelforge.core.clock import Clock, NewId, new_id, utc_now
@@ -27,7 +27,7 @@ EXECUTOR = "executor:"
 RECOVERY = "recovery"
 CONCURRENCY = 2
 """batches at once: one waits for the extractors while the other is stored and indexed"""
-POLLING_SECONDS = 0.1
+POLLING_SECONDS = 0.25
 SUPERVISION_SECONDS = 3.0
 
 
@@ -71,9 +71,10 @@ class Sync:
                 total = _sum(total, await self._sync(source, retry_failed=retry_failed))
             if not self._halted():
                 await self._parts.indexer.follow()
-                await self._parts.indexer.maintain()
             searchable = time.monotonic() - began
             self._report(Progress(stage=Stage.EMBEDDING, done=0, total=None, unit="chunks"))
+            if not self._halted():
+                await self._parts.indexer.maintain()
             embedded = 0
             if embed and self._parts.embedding and not self._halted():
                 embedded = await self._parts.embedding.run(report=self._report, stopped=self._halted)
@@ -176,14 +177,15 @@ class Sync:
     async def _list_and_run(self, source: Source, *, retry_failed: bool) -> SyncReport:
         listing = Listing(known=await self._parts.items.known(source.id), retry_failed=retry_failed)
         waiting: list[ItemRef] = []
-        async for ref in listing.read(await self._parts.collectors.open(source)):
-            waiting.append(ref)
-            self._report(Progress(stage=Stage.LISTING, done=listing.listed, total=None, detail=source.uri))
-            if self._halted():
-                return _counted(listing, complete=False)
-            if len(waiting) >= self._parts.batch_items:
-                await self._submit(source, waiting)
-                waiting = []
+        async with aclosing(listing.read(await self._parts.collectors.open(source))) as refs:
+            async for ref in refs:
+                waiting.append(ref)
+                self._report(Progress(stage=Stage.LISTING, done=listing.listed, total=None, detail=source.uri))
+                if self._halted():
+                    return _counted(listing, complete=False)
+                if len(waiting) >= self._parts.batch_items:
+                    await self._submit(source, waiting)
+                    waiting = []
         for renamed in listing.renamed:
             await self._parts.items.rename(source.id, renamed.old_uri, renamed.ref)
         await self._submit(source, waiting)

@@ -1,6 +1,6 @@
 """A source in memory, for tests of ingestion."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 
 from intelforge.collect.protocol import Complete, ListingEvent, Present
@@ -23,7 +23,7 @@ class MemoryCollector:
     fetched: list[str] = field(default_factory=list)
     closed: int = 0
 
-    async def list(self, *, everything: bool = False) -> AsyncIterator[ListingEvent]:
+    async def list(self, *, everything: bool = False) -> AsyncGenerator[ListingEvent]:
         self.asked.append(everything)
         for event in self.before:
             yield event
