@@ -149,16 +149,16 @@ class Trial:
         return found
 
 
-async def run(trial: Trial, *, kills: int, every: int, tell: bool) -> None:
-    """So many kills, with an audit after every few of them and at the end."""
+async def run(trial: Trial, *, kills: int, every: int) -> None:
+    """So many kills, with an audit after every few of them and at the end; tells of each audit on stderr."""
     done = 0
     await trial.audit()
     while done < kills:
-        done += trial.kill_one()
-        if done % every == 0 or done == kills:
+        killed = trial.kill_one()
+        done += killed
+        if killed and (done % every == 0 or done == kills):
             await trial.audit()
-        if tell:
-            print(f"\r{done} of {kills} kills {trial.found.figures()}", end="", file=sys.stderr, flush=True)
+            print(f"{done} of {kills} kills: {trial.found.figures()}", file=sys.stderr, flush=True)
 
 
 def main() -> int:
@@ -173,7 +173,7 @@ def main() -> int:
     began = time.monotonic()
     try:
         trial = Trial(root=root, random=random.Random(arguments.seed), files=arguments.files)
-        asyncio.run(run(trial, kills=arguments.kills, every=arguments.audit_every, tell=sys.stderr.isatty()))
+        asyncio.run(run(trial, kills=arguments.kills, every=arguments.audit_every))
     finally:
         shutil.rmtree(root)
     figures = {"kills": arguments.kills, **trial.found.figures(), "seconds": round(time.monotonic() - began, 1)}
