@@ -1,6 +1,8 @@
 """The reference pages say what the code does, all of it, today."""
 
 import importlib.util
+import re
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -52,3 +54,11 @@ def test_every_type_named_in_a_schema_is_documented(docs: ModuleType) -> None:
     named = {part.partition('"')[0] for part in page.split('"#/$defs/')[1:]}
     assert named
     assert all(f"\n### {name}\n" in page for name in named)
+
+
+def test_every_dependency_is_listed_with_its_licence() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = {re.split(r"[>\[]", entry)[0] for entry in project["dependencies"]}
+    page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    listed = {line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")} - {"package"}
+    assert listed == wanted

@@ -87,7 +87,7 @@ class Embedding:
             await self._facts.set(RATE_FACT, f"{rate:.2f}")
             if windows % MAINTAIN_EVERY == 0:
                 await self._maintain()
-        if windows:
+        if windows and not stopped():
             await self._maintain()
         return done
 
