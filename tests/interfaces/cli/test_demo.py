@@ -57,7 +57,7 @@ def test_answers_come_while_embedding_goes_on_and_the_budget_ends_it_cleanly(ter
     terminal.workspace.embeds_until_stopped = True
     assert terminal.run("demo", "--budget", "0") == 0
     assert terminal.workspace.stopping.is_set()
-    assert terminal.out.count("A timeout cancels the task. [1]") == 3
+    assert terminal.out.count("A timeout cancels the task.\u00a0[1]") == 3
     assert "Embedding stopped here; it goes on with: intelforge -w demo-workspace sync" in terminal.out
 
 

@@ -11,7 +11,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from intelforge.core.reports import Shown
-from intelforge.core.values import Answer, Citation, Hit, Passage, Sentence, Verdict
+from intelforge.core.values import Answer, Citation, Hit, Passage, Verdict
 from intelforge.interfaces.cli.sanitize import clean, one_line, place
 from intelforge.interfaces.cli.wording import amount, duration
 
@@ -61,18 +61,24 @@ def shown_text(shown: Shown) -> str:
 
 
 def _sentences(answer: Answer) -> Iterator[RenderableType]:
-    text = Text()
+    text, numbers = Text(), _numbers(answer)
     for sentence in answer.sentences:
+        marks = dict.fromkeys(numbers[_span(citation)] for citation in sentence.citations)
         text.append(" " if text else "").append(one_line(sentence.text))
-        text.append(_marks(sentence), style="bold cyan")
+        text.append("".join(f"\u00a0[{number}]" for number in marks), style="bold cyan")
         text.append(_DOUBTS.get(sentence.verdict, ""), style="yellow")
     yield text
     yield Text()
 
 
-def _marks(sentence: Sentence) -> str:
-    numbers = dict.fromkeys(citation.number for citation in sentence.citations)
-    return "".join(f" [{number}]" for number in numbers)
+def _span(citation: Citation) -> tuple[str, int, int]:
+    return citation.document_id, citation.start, citation.end
+
+
+def _numbers(answer: Answer) -> dict[tuple[str, int, int], int]:
+    """A number for each cited place, in the order in which a reader meets them."""
+    places = dict.fromkeys(_span(citation) for sentence in answer.sentences for citation in sentence.citations)
+    return {place: number for number, place in enumerate(places, 1)}
 
 
 def _no_evidence(answer: Answer, current: Path) -> Iterator[RenderableType]:
@@ -81,18 +87,18 @@ def _no_evidence(answer: Answer, current: Path) -> Iterator[RenderableType]:
         yield Text("The nearest passages:")
     yield Text()
     for passage in answer.passages[:3]:
-        yield from _quoted(passage, passage.text, current)
+        yield from _quoted(passage.number, passage, passage.text, current)
 
 
 def _citations(answer: Answer, current: Path) -> Iterator[RenderableType]:
-    cited = {(cited.number, cited.start, cited.end): cited for part in answer.sentences for cited in part.citations}
-    for _, citation in sorted(cited.items()):
-        yield from _quoted(citation, citation.quote, current)
+    cited = {_span(citation): citation for sentence in answer.sentences for citation in sentence.citations}
+    for number, citation in enumerate(cited.values(), 1):
+        yield from _quoted(number, citation, citation.quote, current)
 
 
-def _quoted(at: Citation | Passage, quote: str, current: Path) -> Iterator[RenderableType]:
+def _quoted(number: int, at: Citation | Passage, quote: str, current: Path) -> Iterator[RenderableType]:
     where = f"{place(at.location, current)}:{at.first_line}-{at.last_line}"
-    yield Text.assemble((f"[{at.number}] ", "bold cyan"), (where, "cyan"), no_wrap=True, overflow="ignore")
+    yield Text.assemble((f"[{number}] ", "bold cyan"), (where, "cyan"), no_wrap=True, overflow="ignore")
     yield Indented(Text(excerpt(quote), style="dim"))
     yield Text()
 
