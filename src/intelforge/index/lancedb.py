@@ -7,10 +7,12 @@ after a power cut the last versions can be missing, which `inventory` shows.
 """
 
 import asyncio
+import ctypes
 import math
 import os
 import random
 import re
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
@@ -126,6 +128,7 @@ class LanceStore:
                 await self._write(lambda table=table: table.optimize(cleanup_older_than=KEEP_VERSIONS))  # type: ignore[misc]
         if table := await self._table(VECTORS):
             await self._write(lambda: _index_vectors(table))
+        await asyncio.to_thread(_give_memory_back)
 
     async def _search_text(self, query: str, limit: int) -> list[Scored]:
         table = await self._table(CHUNKS)
@@ -288,6 +291,12 @@ def _ranked(rows: list[dict[str, Any]], limit: int) -> list[Scored]:
     once = {row["id"]: row for row in reversed(ordered)}
     best = [row for row in ordered if once[row["id"]] is row]
     return [Scored(row["id"], row["document_id"], row["_score"]) for row in best[:limit]]
+
+
+def _give_memory_back() -> None:
+    """Folding takes hundreds of MB for a moment, which glibc would keep."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)
 
 
 async def _index_terms(table: "AsyncTable") -> None:

@@ -27,6 +27,8 @@ from intelforge.refine.worker import READY
 
 START_SECONDS = 30.0
 """a worker that is not ready by then is taken for broken"""
+IDLE_SECONDS = 10.0
+"""a worker without work for so long ends, to give its memory back; the next item starts another"""
 _KEPT = ("PATH", "HOME", "TMPDIR", "TEMP", "TMP", "TZ", "SYSTEMROOT", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 _KEPT_PREFIXES = ("LC_", "LANG", "PYTHON", "COV_CORE", "COVERAGE_")
 
@@ -148,7 +150,11 @@ class _Keeper:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self.idle = True
-            job = self._jobs.get()
+            try:
+                job = self._jobs.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                self._discard()
+                continue
             self.idle = False
             if job is None:
                 break
