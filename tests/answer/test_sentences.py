@@ -1,5 +1,6 @@
 """Sentences with exact spans, in prose and in code."""
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -296,3 +297,12 @@ def test_a_docstring_deep_in_a_very_long_module_is_read_as_one() -> None:
     start = text.index("Does nothing", READ_WHOLE)
     found = sentences_in(text, [(start, start + 19)], location="big.py", kind="code")
     assert [(each.text, each.kind, each.heading) for each in found] == [("Does nothing else.", "docstring", "method")]
+
+
+def test_long_lines_and_long_comments_take_time_in_proportion() -> None:
+    prose = " " * 200_000 + "x\n" + "Some words are here. "
+    code = "def f():\n" + "    # a comment line\n" * 20_000
+    began = time.process_time()
+    sentences_of(prose, location="a.txt")
+    sentences_of(code, location="a.py")
+    assert time.process_time() - began < 5

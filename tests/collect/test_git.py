@@ -338,7 +338,11 @@ async def test_empty_bare_and_detached_repositories(repository: Repository, egre
     with pytest.raises(NotFoundError):
         await Opened(repository.path, egress).fetch(ItemRef(uri="a"))
     first = repository.commit(a="1")
-    assert uris(await Opened(repository.path, egress, cursor=cursor_of(empty)).events()) == ["a"]
+    listed = await Opened(repository.path, egress, cursor=cursor_of(empty)).events()
+    assert uris(listed) == ["a"]
+    repository.git("init", "-q", str(tmp_path / "another"))
+    with pytest.raises(EgressError, match="no commits any more"):
+        await Opened(tmp_path / "another", egress, cursor=cursor_of(listed)).events()
     repository.commit(b="2")
     repository.git("checkout", "-q", "--detach", first)
     assert uris(await Opened(repository.path, egress).events()) == ["a"]

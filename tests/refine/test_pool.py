@@ -138,6 +138,16 @@ async def test_a_worker_that_cannot_start_is_an_error_with_a_hint(monkeypatch: p
             await refinery.refine(GOOD)
 
 
+async def test_whatever_keeps_a_worker_from_starting_reaches_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*arguments: object, **options: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(subprocess, "Popen", no_memory)
+    async with Refinery(workers=1, seconds=5, memory_mb=512, tokenizer=None, chunk_tokens=100) as refinery:
+        with pytest.raises(IntelForgeError, match="Cannot allocate memory"):
+            await asyncio.wait_for(refinery.refine(GOOD), 10)
+
+
 async def test_cancelled_items_are_not_refined() -> None:
     async with opened() as refinery:
         first, second = (asyncio.ensure_future(refinery.refine(SLOW)) for _ in range(2))

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from intelforge.core.errors import ErrorCode
+from intelforge.core.errors import ErrorCode, NotFoundError
 from intelforge.core.values import Document, ItemRef, ItemState, Source, SourceKind, Validators
 from intelforge.store.documents import Documents
 from intelforge.store.items import Ingested, Items, Rejected
@@ -86,7 +86,7 @@ async def test_a_batch_is_recorded_whole_or_not_at_all(items: Items, source: Sou
 
 
 async def test_nothing_is_recorded_for_a_source_that_is_gone(items: Items) -> None:
-    with pytest.raises(Exception, match=r"(?i)foreign key"):
+    with pytest.raises(NotFoundError, match="removed meanwhile"):
         await items.record("gone", [read("a.txt", make_document("x"))])
 
 

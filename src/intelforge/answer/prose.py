@@ -16,6 +16,8 @@ _QUOTED: Final = re.compile(r"\s*(?!>>>)(?:>\s?)+(?=[^>\s])")
 _UNDERLINE: Final = re.compile(r"\s*([=\-~^\"'*+#.:_])\1{2,}\s*$")
 _ITEM: Final = re.compile(r"\s*(?:[-*+•]|\(?\d{1,3}[.)]|[a-zA-Z]\))\s+(?=\S)")
 _FIELD: Final = re.compile(r"\s*(?:[:@]\w[\w ,*.]*:?|\.\. [\w-]+:: ?|\w[\w.*]* ?(?:\([\w ,.\[\]|]*\))?:)(?=\s+\S)")
+LONGEST_STRUCTURED: Final = 2000
+"""characters; a longer line is running text, whatever it begins with"""
 _NOT_PROSE: Final = re.compile(
     r"""\s*(?:
         \||.*\|\s*$|[+=][-=+ ]{3,}$|.*-{3,}\|      # tables
@@ -90,6 +92,9 @@ class _Scanner:
         yield from self._close()
 
     def _line(self, place: int, start: int, end: int, line: str) -> Iterator[ProseBlock]:
+        if len(line) > LONGEST_STRUCTURED:
+            self._open.append((start + _indent(line), end))
+            return
         heading = _HEADING.match(line)
         if heading or self._is_title(place):
             yield from self._close()

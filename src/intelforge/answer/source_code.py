@@ -107,16 +107,21 @@ def _words(text: str, family: str) -> Iterator[_Words]:
 
 def _grouped(text: str, words: list[_Words]) -> Iterator[_Words]:
     """Comments on lines that follow each other, at the same indentation, are one."""
-    last: _Words | None = None
+    run: list[_Words] = []
     for each in words:
-        if last and last.kind == each.kind == "comment" and _follows(text, last, each):
-            last = _Words("comment", last.start, each.end, last.indent, last.lines + each.lines)
+        if run and run[-1].kind == each.kind == "comment" and _follows(text, run[-1], each):
+            run.append(each)
             continue
-        if last:
-            yield last
-        last = each
-    if last:
-        yield last
+        if run:
+            yield _joined(run)
+        run = [each]
+    if run:
+        yield _joined(run)
+
+
+def _joined(run: list[_Words]) -> _Words:
+    lines = tuple(span for words in run for span in words.lines)
+    return _Words(run[0].kind, run[0].start, run[-1].end, run[0].indent, lines)
 
 
 def _follows(text: str, last: _Words, each: _Words) -> bool:

@@ -20,10 +20,10 @@ from intelforge.collect.names import path_of, uri_of
 from intelforge.collect.polling import every, interval_of
 from intelforge.collect.protocol import Complete, ListingEvent
 from intelforge.collect.rules import Rules, fingerprint
-from intelforge.core.errors import InvalidInputError, NotFoundError
+from intelforge.core.errors import EgressError, InvalidInputError, NotFoundError
 from intelforge.core.settings import Settings
 from intelforge.core.values import Item, ItemRef, Source, Validators
-from intelforge.security.egress import Egress
+from intelforge.security.egress import Egress, shown_url
 
 _FIVE_MINUTES = 300.0
 
@@ -55,6 +55,11 @@ class GitCollector:
         commit = self._commit = await self._tip()
         cursor = f"{commit or ''}:{self._fingerprint}"
         known, _, rules = (self._cursor or "").partition(":")
+        if commit is None and known:
+            raise EgressError(
+                f"{shown_url(self._shown)} shows no commits any more, so nothing was taken as gone",
+                hint="check that the address still leads to the repository, or remove the source",
+            )
         if commit is None:
             yield Complete(full=True, cursor=cursor)
             return

@@ -17,10 +17,15 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from intelforge.core.errors import ConfigError, NotFoundError, StorageError
+from intelforge.core.registry import backends, scheme_of
 from intelforge.core.reports import SettingValue
 
 FILE_NAME = "intelforge.toml"
 ENV_PREFIX = "INTELFORGE_"
+
+
+BACKENDS = {"database": "databases", "index": "vector_stores", "embedder": "embedders", "jobs": "job_engines"}
+"""the settings that name a backend, and the kind it is registered as"""
 
 
 class Settings(BaseSettings):
@@ -157,6 +162,8 @@ def write_setting(folder: Path, name: str, value: str) -> None:
     except ValidationError as error:
         raise _config_error(error, {name: "the value given"}) from error
     plain = getattr(checked, name)
+    if kind := BACKENDS.get(name):
+        _check_backend(name, plain, kind)
     document[name] = list(plain) if isinstance(plain, tuple) else plain
     temporary = path.with_suffix(".toml.new")
     try:
@@ -166,6 +173,15 @@ def write_setting(folder: Path, name: str, value: str) -> None:
         raise StorageError(
             f"{path} cannot be written: {error.strerror}", hint="check its permissions and free space"
         ) from error
+
+
+def _check_backend(name: str, url: str, kind: str) -> None:
+    """Refuses a URL no backend could open: it would keep the workspace from opening at all."""
+    known = [*backends(kind), *(["none"] if name == "embedder" else [])]
+    if scheme_of(url) not in known:
+        raise ConfigError(
+            f"setting {name!r}: there is no backend for {_without_password(url)!r}", hint=f"known: {', '.join(known)}"
+        )
 
 
 def _split(info: FieldInfo, value: str) -> Any:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 GRAPH_VERSION = 2
 """Raised when `bert.build` changes what it writes, so that older files in the cache are not used."""
 PRECISIONS = ("int8", "float32")
-BATCH_TOKENS = 4096
-"""Padded tokens of one run: bounds memory to some 100 MB, and how long a cancelled call goes on."""
+BATCH_TOKENS = 2048
+"""Padded tokens of one run: what stays in the cache is quick, and a cancelled call does not go on for long."""
 LONGEST_TEXT = 16_384
 """characters; what follows cannot be among the first 256 tokens unless the text is blank"""
 
@@ -129,7 +129,6 @@ class OnnxEmbedder:
         options = SessionOptions()
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         graph = self._graph()
         try:
             return InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -141,6 +141,10 @@ class Sync:
             except StorageError as error:
                 if error.error_code is not ErrorCode.BUSY:
                     self._broken = error
+            except Exception as error:  # noqa: BLE001 - unsupervised, a sync could wait for a dead process for ever
+                self._broken = StorageError(
+                    f"the job engine failed ({type(error).__name__})", hint="sync again", code=ErrorCode.INTERNAL
+                )
 
     async def _take_over(self) -> None:
         """Takes up the jobs of executors that died."""

@@ -6,6 +6,7 @@ first to finish. Steps are coroutines of the workspace's event loop; DBOS's own 
 
 import asyncio
 import json
+import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -67,6 +68,10 @@ class DbosEngine:
             raise
 
     def _launch(self, executor: str, concurrency: int) -> None:
+        # DBOS logs to the console unless its logger has a handler; what it has to say reaches users as errors.
+        logger = logging.getLogger("dbos")
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
         config: DBOSConfig = {
             "name": "intelforge",
             "system_database_url": self._database_url,

@@ -167,6 +167,14 @@ class _Keeper:
             outcome = self._refined(job.item)
         except IntelForgeError as error:
             job.future.set_exception(error)
+        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
+            self._discard()
+            job.future.set_exception(
+                IntelForgeError(
+                    f"an extraction worker could not be used ({type(error).__name__}: {error})",
+                    hint="free some memory or raise the limit of open files (ulimit -n), then sync again",
+                )
+            )
         else:
             job.future.set_result(outcome)
 

@@ -122,11 +122,13 @@ class _Translation(AbstractContextManager[None]):
         if isinstance(error, DBAPIError | OSError) and not isinstance(error, IntelForgeError):
             cause = str(error.orig if isinstance(error, DBAPIError) else error)
             code = self._code_of(cause)
-            if code is not None:
-                first_line = cause.strip().splitlines()[0]
-                raise StorageError(
-                    f"the database {self._shown_url}: {first_line}", hint=HINTS[code], code=code
-                ) from error
+            if code is None and isinstance(error, OSError):
+                return
+            code = code or ErrorCode.INTERNAL
+            first_line = (cause.strip() or type(error).__name__).splitlines()[0]
+            raise StorageError(
+                f"the database {self._shown_url}: {first_line}", hint=HINTS.get(code, ""), code=code
+            ) from error
 
 
 def _current_revision(connection: Any) -> str | None:

@@ -9,9 +9,10 @@ from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from intelforge.core.clock import Clock, utc_now
+from intelforge.core.errors import NotFoundError
 from intelforge.core.values import Document, Failure, ItemRef, ItemState, Validators
 from intelforge.store.database import Database
-from intelforge.store.tables import ChunkRow, DocumentRow, ItemRow, VersionRow
+from intelforge.store.tables import ChunkRow, DocumentRow, ItemRow, SourceRow, VersionRow
 
 VALIDATORS = ("size", "mtime_ns", "etag", "last_modified", "revision")
 
@@ -83,12 +84,14 @@ class Items:
                 where=ItemRow.state == ItemState.GONE,
             )
             async with self._database.write() as connection:
+                await _require(connection, source_id)
                 await connection.execute(statement, rows)
 
     async def record(self, source_id: str, outcomes: Sequence[Ingested | Rejected]) -> None:
         """Records what became of a batch, all of it or nothing. Doing it twice changes nothing more."""
         ingested = [outcome for outcome in outcomes if isinstance(outcome, Ingested)]
         async with self._database.write() as connection:
+            await _require(connection, source_id)
             await self._store_documents(connection, [entry.document for entry in ingested if entry.document])
             await self._store_ingested(connection, source_id, ingested)
             await self._store_rejected(connection, source_id, [o for o in outcomes if isinstance(o, Rejected)])
@@ -182,17 +185,18 @@ class Items:
 
     async def _store_versions(self, connection: AsyncConnection, source_id: str, documents: Mapping[str, str]) -> None:
         """A new version for every item whose latest one is another document."""
-        latest = select(VersionRow.item_id, func.max(VersionRow.number).label("number")).group_by(VersionRow.item_id)
-        last = latest.subquery()
-        statement = (
-            select(ItemRow.id, ItemRow.uri, VersionRow.number, VersionRow.document_id)
-            .outerjoin(last, last.c.item_id == ItemRow.id)
-            .outerjoin(VersionRow, (VersionRow.item_id == ItemRow.id) & (VersionRow.number == last.c.number))
-            .where(ItemRow.source_id == source_id)
-        )
+        number = func.max(VersionRow.number).label("number")
         rows: list[dict[str, Any]] = []
         for part in slices(list(documents)):
-            items = await connection.execute(statement.where(ItemRow.uri.in_(part)))
+            these = (ItemRow.source_id == source_id, ItemRow.uri.in_(part))
+            of_these = VersionRow.item_id.in_(select(ItemRow.id).where(*these))
+            last = select(VersionRow.item_id, number).where(of_these).group_by(VersionRow.item_id).subquery()
+            items = await connection.execute(
+                select(ItemRow.id, ItemRow.uri, VersionRow.number, VersionRow.document_id)
+                .outerjoin(last, last.c.item_id == ItemRow.id)
+                .outerjoin(VersionRow, (VersionRow.item_id == ItemRow.id) & (VersionRow.number == last.c.number))
+                .where(*these)
+            )
             rows.extend(
                 {"item_id": item.id, "number": (item.number or 0) + 1, "document_id": documents[item.uri]}
                 for item in items
@@ -234,6 +238,12 @@ class Items:
         await connection.execute(
             statement.on_conflict_do_update(index_elements=["source_id", "uri"], set_=updates), list(rows)
         )
+
+
+async def _require(connection: AsyncConnection, source_id: str) -> None:
+    """Raises NotFoundError when the source was removed meanwhile."""
+    if (await connection.execute(select(SourceRow.id).where(SourceRow.id == source_id))).one_or_none() is None:
+        raise NotFoundError("the source was removed meanwhile", hint="nothing is left to do for it")
 
 
 def slices(values: Sequence[str], size: int = 500) -> Iterable[Sequence[str]]:

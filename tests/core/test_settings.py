@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+
+from intelforge.core.errors import ConfigError, NotFoundError
+from intelforge.core.settings import FILE_NAME, describe_settings, find_workspace, load_settings, write_setting
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file_and_each_tells_its_origin(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text('workers = 3\nllm = "none:"\nbatch_items = 7\n', encoding="utf-8")
+    environment = {"INTELFORGE_WORKERS": "4", "INTELFORGE_LLM": "auto"}
+    settings, origins = load_settings(tmp_path, flags={"llm": "ollama:x", "index": None}, environment=environment)
+    assert (settings.batch_items, settings.workers, settings.llm) == (7, 4, "ollama:x")
+    assert origins["batch_items"] == str(tmp_path / FILE_NAME)
+    assert (origins["workers"], origins["llm"]) == ("environment INTELFORGE_WORKERS", "flag")
+    assert "index" not in origins
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("workers = 'x'", "workers"), ("wrokers = 1", "no setting 'wrokers'"), ("workers = ", "not valid TOML")],
+)
+def test_a_corrupt_value_names_the_setting_and_the_file(tmp_path: Path, line: str, words: str) -> None:
+    (tmp_path / FILE_NAME).write_text(line, encoding="utf-8")
+    with pytest.raises(ConfigError, match=words) as caught:
+        load_settings(tmp_path, environment={})
+    assert str(tmp_path / FILE_NAME) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_password_is_never_shown(tmp_path: Path) -> None:
+    settings, origins = load_settings(tmp_path, flags={"database": "postgresql://me:hush@host/db"}, environment={})
+    assert "hush" not in str(describe_settings(settings, origins))
+    with pytest.raises(ConfigError) as caught:
+        write_setting(tmp_path, "database", "mongodb://me:hush@host/db")
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("database", "mongodb://x"), ("index", "nowhere:"), ("embedder", "word2vec:x"), ("jobs", "cron:")],
+)
+def test_a_backend_that_is_not_there_is_refused_before_it_locks_the_workspace(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    with pytest.raises(ConfigError, match="no backend"):
+        write_setting(tmp_path, name, value)
+    assert not (tmp_path / FILE_NAME).exists()
+
+
+def test_writing_keeps_comments_and_takes_lists(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text("# mine\nworkers = 2  # few\n", encoding="utf-8")
+    write_setting(tmp_path, "ignore", "a/, b/")
+    write_setting(tmp_path, "embedder", "none:")
+    text = (tmp_path / FILE_NAME).read_text(encoding="utf-8")
+    assert text.startswith("# mine\nworkers = 2  # few\n")
+    assert load_settings(tmp_path, environment={})[0].ignore == ("a/", "b/")
+
+
+def test_the_nearest_workspace_upward_is_found(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).touch()
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    assert find_workspace(tmp_path / "a" / "b") == tmp_path
+    with pytest.raises(NotFoundError, match="no workspace"):
+        find_workspace(Path("/"))
