@@ -91,7 +91,8 @@ def test_what_people_write_means_what_it_means_to_git(
 
 @given(st.binary(max_size=200), st.binary(max_size=50))
 def test_any_bytes_are_patterns_or_nothing(data: bytes, path: bytes) -> None:
-    IgnoreFile.parse("x", data).decide(path, is_folder=False)
+    decided = IgnoreFile.parse("x", data).decide(path, is_folder=False)
+    assert decided is None or not decided.folders_only
 
 
 @pytest.mark.parametrize("line", [b"", b"   ", b"# comment", b"[a", b"a\\", b"!", b"/", b"[[:nope:]]", b"a" * 5000])

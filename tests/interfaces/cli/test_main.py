@@ -36,7 +36,7 @@ COMMANDS = {
     "models pull": ["models", "pull"],
     "doctor": ["doctor"],
 }
-HEAVY = ("sqlalchemy", "pydantic", "lancedb", "numpy", "onnxruntime", "httpx", "dbos", "intelforge.workspace")
+HEAVY = ("sqlalchemy", "pydantic", "lancedb", "numpy", "onnxruntime", "httpx2", "dbos", "intelforge.workspace")
 
 
 def test_this_list_and_the_demo_are_all_commands() -> None:
