@@ -217,10 +217,14 @@ def cold_search(workspace: Path) -> float:
 
 
 def model_folder(python: Path) -> Path:
-    """The weights installed in an environment, which are the same in all. Raises RuntimeError when they are not."""
+    """The weights an environment uses, which are the same in all. Raises RuntimeError when they are not there."""
     found = next(python.parent.parent.glob(f"lib/python*/site-packages/{MODEL_PACKAGE}"), None)
+    if found is None and python == Path(sys.executable):
+        found = weights.find(MODEL, cache=weights.cache_folder())
     if found is None:
-        raise RuntimeError(f"{python.parent.parent} does not have the package of the {MODEL} weights")
+        raise RuntimeError(
+            f"{python.parent.parent} has no {MODEL} weights; for IntelForge: intelforge models pull {MODEL}"
+        )
     weights.verified(found, MODEL, weights.WEIGHTS)
     return found
 

@@ -79,3 +79,24 @@ async def test_embedding_that_waits_for_another_process_can_be_stopped(
         assert embedding
         assert await embedding.run(report=scene.reports.append, stopped=lambda: True) == 0
     assert embedder.asked == []
+
+
+async def test_vectors_of_a_document_whose_progress_was_set_back_meanwhile_are_not_counted(
+    scene: Ingestion, embedder: HashEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = make_document(LONG).id
+    embed, calls = embedder.embed, 0
+
+    async def embed_while_it_is_repaired(texts: list[str]) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            await scene.store.delete([long])
+            await scene.store.add(make_document(LONG).chunks)
+            await scene.documents.set_embedded({long: 0}, embedder="")
+        return await embed(texts)
+
+    monkeypatch.setattr(embedder, "embed", embed_while_it_is_repaired)
+    await scene.sync()
+    assert (await scene.store.inventory())[long] == Held(10, 10)
+    assert (await scene.documents.counts("hash")).embedded == 11

@@ -147,3 +147,12 @@ def test_source_too_large_to_parse_is_taken_by_lines(monkeypatch: pytest.MonkeyP
     extracted: Extracted = extract_code(b"def one():\n    pass\n\ndef two():\n    pass\n", media_type="text/x-python")
     assert [block.heading for block in extracted.blocks] == ["", ""]
     assert extracted.language == "python"
+
+
+def test_source_its_grammar_takes_too_long_for_is_taken_by_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = b"def f():\n" + b"    # a comment among comments\n" * 3000 + b"    pass\n"
+    assert list(symbols(source.decode(), "text/x-python")) == ["f"]
+    monkeypatch.setattr("intelforge.refine.code.MAX_PARSE_SECONDS", 0.01)
+    extracted = extract_code(source, media_type="text/x-python")
+    assert {block.heading for block in extracted.blocks} == {""}
+    assert extracted.text == source.decode()

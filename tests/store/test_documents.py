@@ -114,6 +114,9 @@ async def test_counts_are_of_current_distinct_documents(documents: Documents, re
     await recorder.put({"a": ONE, "copy": ONE, "b": TWO})
     await documents.set_indexed([ONE.id], indexed=True)
     await documents.set_embedded({ONE.id: 1}, embedder="e")
+    assert await documents.embedded_up_to({ONE.id: 1}, "e") == {ONE.id}
+    assert await documents.embedded_up_to({ONE.id: 0}, "e") == set()
+    assert await documents.embedded_up_to({ONE.id: 0}, "another") == {ONE.id}
     assert await documents.counts("e") == Counts(documents=2, chunks=3, indexed=2, embedded=1)
     assert (await documents.counts("another")).embedded == 0
     await recorder.drop(["b"])
@@ -129,7 +132,7 @@ async def test_what_is_current_and_not_indexed_is_found_again_until_it_is(
     await documents.set_indexed([ONE.id], indexed=True)
     assert await documents.unindexed(limit=9) == [TWO]
     assert await documents.waiting([ONE.id, TWO.id]) == [TWO.id]
-    assert await documents.indexed_among([ONE.id, TWO.id]) == {ONE.id}
+    assert await documents.embedded_up_to({ONE.id: 0, TWO.id: 0}, "e") == {ONE.id}
     await recorder.drop(["b"])
     assert await documents.unindexed(limit=9) == []
     assert await documents.waiting([TWO.id]) == []

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,16 +22,28 @@ WINDOW = 128
 """chunks embedded between two commits"""
 SLICE = 32
 """chunks embedded without a look whether someone waits or the work is to stop"""
+WAITING = 1024
+"""documents asked for at once"""
+LOADED = 16
+"""documents read at once"""
 MAINTAIN_EVERY = 100
 """windows; many small appends make searches slow"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Some chunks to embed, and how far each document has come when they are."""
+    """Some chunks to embed, those of one document side by side and in order."""
 
     chunks: Sequence[Chunk]
-    progress: dict[str, int]
+
+    @property
+    def progress(self) -> dict[str, tuple[int, int]]:
+        """How many chunks of each document have a vector before and after."""
+        found: dict[str, tuple[int, int]] = {}
+        for chunk in self.chunks:
+            first, _ = found.get(chunk.document_id, (chunk.ordinal, 0))
+            found[chunk.document_id] = (first, chunk.ordinal + 1)
+        return found
 
 
 class Embedding:
@@ -65,44 +78,45 @@ class Embedding:
     async def _embed_all(self, report: Callable[[Progress], None], stopped: Callable[[], bool]) -> int:
         counts = await self._documents.counts(self._embedder.name)
         missing, done, windows, began = counts.chunks - counts.embedded, 0, 0, time.monotonic()
-        while not stopped() and (window := await self._next()):
-            vectors = await self._embed(window.chunks, stopped)
-            if vectors is None:
-                break
-            await self._keep(window, vectors)
-            done += len(window.chunks)
-            windows += 1
-            rate = done / (time.monotonic() - began)
-            left = max(0, missing - done)
-            report(
-                Progress(
-                    stage=Stage.EMBEDDING,
-                    done=counts.chunks - left,
-                    total=counts.chunks,
-                    unit="chunks",
-                    rate=rate,
-                    eta=left / rate,
+        async with aclosing(self._windows()) as found:
+            async for window in found:
+                vectors = None if stopped() else await self._embed(window.chunks, stopped)
+                if vectors is None:
+                    break
+                await self._keep(window, vectors)
+                done += len(window.chunks)
+                windows += 1
+                rate = done / (time.monotonic() - began)
+                left = max(0, missing - done)
+                report(
+                    Progress(
+                        stage=Stage.EMBEDDING,
+                        done=counts.chunks - left,
+                        total=counts.chunks,
+                        unit="chunks",
+                        rate=rate,
+                        eta=left / rate,
+                    )
                 )
-            )
-            await self._facts.set(RATE_FACT, f"{rate:.2f}")
-            if windows % MAINTAIN_EVERY == 0:
-                await self._maintain()
+                await self._facts.set(RATE_FACT, f"{rate:.2f}")
+                if windows % MAINTAIN_EVERY == 0:
+                    await self._maintain()
         if windows and not stopped():
             await self._maintain()
         return done
 
-    async def _next(self) -> Window | None:
-        waiting = await self._documents.unembedded(self._embedder.name, limit=WINDOW)
-        chunks: list[Chunk] = []
-        progress: dict[str, int] = {}
-        for document_id, embedded in waiting:
-            for document in await self._documents.load([document_id]):
-                taken = document.chunks[embedded : embedded + WINDOW - len(chunks)]
-                chunks.extend(taken)
-                progress[document_id] = embedded + len(taken)
-            if len(chunks) >= WINDOW:
-                break
-        return Window(chunks=chunks, progress=progress) if chunks else None
+    async def _windows(self) -> AsyncGenerator[Window]:
+        """What is to be embedded, until nothing is left. Each window must be kept before the next is asked for."""
+        while waiting := await self._documents.unembedded(self._embedder.name, limit=WAITING):
+            embedded, chunks = dict(waiting), list[Chunk]()
+            for start in range(0, len(waiting), LOADED):
+                for document in await self._documents.load([one for one, _ in waiting[start : start + LOADED]]):
+                    chunks.extend(document.chunks[embedded[document.id] :])
+                while len(chunks) >= WINDOW:
+                    yield Window(chunks=chunks[:WINDOW])
+                    del chunks[:WINDOW]
+            if chunks:
+                yield Window(chunks=chunks)
 
     async def _embed(self, chunks: Sequence[Chunk], stopped: Callable[[], bool]) -> Vectors | None:
         """Vectors in the order of the chunks, shape (len(chunks), dimensions); None when stopped on the way."""
@@ -119,14 +133,15 @@ class Embedding:
 
     async def _keep(self, window: Window, vectors: Vectors) -> None:
         async with self._leases.hold(INDEX_LEASE, detail="adding vectors"):
-            indexed = await self._documents.indexed_among(list(window.progress))
-            kept = [row for row, chunk in enumerate(window.chunks) if chunk.document_id in indexed]
+            name = self._embedder.name
+            fit = await self._documents.embedded_up_to(
+                {key: first for key, (first, _) in window.progress.items()}, name
+            )
+            kept = [row for row, chunk in enumerate(window.chunks) if chunk.document_id in fit]
             if kept:
                 await self._store.add_vectors([window.chunks[row].id for row in kept], vectors[kept])
-            progress = {
-                document_id: number for document_id, number in window.progress.items() if document_id in indexed
-            }
-            await self._documents.set_embedded(progress, embedder=self._embedder.name)
+            done = {key: last for key, (_, last) in window.progress.items() if key in fit}
+            await self._documents.set_embedded(done, embedder=name)
 
     async def _maintain(self) -> None:
         async with self._leases.hold(INDEX_LEASE, detail="folding the index"):

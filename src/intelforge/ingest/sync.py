@@ -71,10 +71,10 @@ class Sync:
                 total = _sum(total, await self._sync(source, retry_failed=retry_failed))
             if not self._halted():
                 await self._parts.indexer.follow()
-            searchable = time.monotonic() - began
-            self._report(Progress(stage=Stage.EMBEDDING, done=0, total=None, unit="chunks"))
             if not self._halted():
                 await self._parts.indexer.maintain()
+            searchable = time.monotonic() - began
+            self._report(Progress(stage=Stage.EMBEDDING, done=0, total=None, unit="chunks"))
             embedded = 0
             if embed and self._parts.embedding and not self._halted():
                 embedded = await self._parts.embedding.run(report=self._report, stopped=self._halted)

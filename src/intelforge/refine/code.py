@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,6 +17,9 @@ from intelforge.refine.text import decode, source_charset
 
 MAX_PARSED = 3_000_000
 """bytes; longer source is generated or minified, and its tree would take a hundred times its size"""
+MAX_PARSE_SECONDS = 5.0
+"""of processor time; a grammar takes this long only where it goes back and forth, as Python's among comments"""
+READ_BYTES = 2**16
 MAX_DEPTH = 6
 """names in a qualified name"""
 
@@ -139,11 +143,11 @@ def extract_code(data: bytes, *, media_type: str, charset: str | None = None) ->
     decoded = decode(data, declared=charset or source_charset(data))
     text = decoded.text
     source = text.encode()
-    if len(source) > MAX_PARSED:
+    root = _parsed(source, _language(media_type)) if len(source) <= MAX_PARSED else None
+    if root is None:
         blocks = paragraphs(text, kind="code")
     else:
-        tree = Parser(_language(media_type)).parse(source)
-        definitions = tuple(_definitions(tree.root_node, GRAMMARS[media_type], 0))
+        definitions = tuple(_definitions(root, GRAMMARS[media_type], 0))
         blocks = tuple(_in_characters(_spans(0, len(source), "", definitions, source), source))
     return Extracted(
         text=text, blocks=blocks, media_type=media_type, language=language_of(media_type), metadata=decoded.metadata
@@ -154,6 +158,19 @@ def extract_code(data: bytes, *, media_type: str, charset: str | None = None) ->
 def _language(media_type: str) -> Language:
     grammar = GRAMMARS[media_type]
     return Language(getattr(importlib.import_module(grammar.module), grammar.function)())
+
+
+def _parsed(source: bytes, language: Language) -> Node | None:
+    """The root of the syntax tree; None when that takes too long."""
+    began = time.process_time()
+    try:
+        tree = Parser(language).parse(
+            lambda offset, _: source[offset : offset + READ_BYTES],
+            progress_callback=lambda *_: time.process_time() - began > MAX_PARSE_SECONDS,
+        )
+    except ValueError:
+        return None
+    return tree.root_node
 
 
 def _definitions(parent: Node, grammar: Grammar, depth: int) -> Iterator[_Definition]:

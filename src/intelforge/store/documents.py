@@ -174,10 +174,12 @@ class Documents:
         statement = select(DocumentRow.id).where(DocumentRow.id.in_(document_ids), not_(DocumentRow.indexed), CURRENT)
         return await self._ids(statement)
 
-    async def indexed_among(self, document_ids: Sequence[str]) -> set[str]:
-        """Those of these documents that are in the index."""
-        statement = select(DocumentRow.id).where(DocumentRow.id.in_(document_ids), DocumentRow.indexed)
-        return set(await self._ids(statement))
+    async def embedded_up_to(self, expected: Mapping[str, int], embedder: str) -> set[str]:
+        """Those of these documents that are in the index with so many chunks embedded, by document id."""
+        done = case((DocumentRow.embedder == embedder, DocumentRow.embedded_chunks), else_=0)
+        statement = select(DocumentRow.id, done).where(DocumentRow.id.in_(list(expected)), DocumentRow.indexed)
+        async with self._database.read() as connection:
+            return {row[0] for row in await connection.execute(statement) if row[1] == expected[row[0]]}
 
     async def abandoned(self, *, limit: int) -> list[str]:
         """Ids of documents the index still holds although no item has them any more."""
