@@ -130,6 +130,19 @@ async def test_a_document_is_shown_by_path_id_or_beginning_of_its_id_with_its_ve
             await workspace.show(old.id, span=(5, 9999))
 
 
+async def test_a_document_of_an_unprintable_name_is_shown_by_its_path(root: Path, files: Path) -> None:
+    names = [b"tab\there.txt", b"latin-\xe9.txt"]
+    for number, name in enumerate(names):
+        Path(os.fsdecode(bytes(files) + b"/" + name)).write_text(f"about number{number}")
+    await filled(root, files)
+    async with Workspace.open(root) as workspace:
+        for number, name in enumerate(names):
+            shown = await workspace.show(os.fsdecode(bytes(files) + b"/" + name))
+            assert shown.document.text == f"about number{number}"
+            [hit] = await workspace.search(f"number{number}", limit=1)
+            assert (await workspace.show(hit.location)).document.id == shown.document.id
+
+
 async def test_what_is_for_some_is_for_no_one_else(root: Path, files: Path) -> None:
     (files / "private").mkdir()
     (files / "private" / "secret.md").write_text("# Secret\n\nThe treasure lies below the oak.\n")
@@ -262,7 +275,8 @@ async def test_an_index_that_is_gone_is_rebuilt_by_the_next_sync_without_reading
     await filled(root, files)
     shutil.rmtree(root / ".intelforge/index")
     async with Workspace.open(root) as workspace:
-        assert await workspace.search("carrots") == []
+        with pytest.raises(StorageError, match=r"the index is empty .* run: intelforge sync"):
+            await workspace.search("carrots")
         report = await workspace.sync()
         assert report.unchanged == 2
         assert len(await workspace.search("carrots")) == 1

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from intelforge.answer.library import ScopedLibrary
+from intelforge.collect.names import as_typed
 from intelforge.collect.recognise import recognise
 from intelforge.core.clock import new_id
 from intelforge.core.errors import InvalidInputError, NotFoundError, StorageError
@@ -274,6 +275,7 @@ class Workspace:
         return Scope(principals=principals, source_id=found.id if found else None)
 
     async def _document_id(self, name: str) -> str | None:
+        name = as_typed(name)
         if len(name) >= SHORTEST_PREFIX and (ids := await self._parts.documents.matching(name)):
             if len(ids) > 1:
                 raise InvalidInputError(f"{name!r} names more than one document", hint="give more of the id")
@@ -324,8 +326,8 @@ def list_models() -> list[ModelInfo]:
 
 
 def _absolute(name: str) -> str:
-    """A path as sources have it, by its letters alone: what it names may be gone."""
-    return os.path.abspath(os.path.expanduser(name))  # noqa: PTH100, PTH111
+    """A path as sources and items have it, by its letters alone: what it names may be gone."""
+    return as_typed(os.path.abspath(os.path.expanduser(name)))  # noqa: PTH100, PTH111
 
 
 def _unreported(progress: Progress) -> None:

@@ -306,3 +306,12 @@ async def test_a_hundred_thousand_chunks_are_searchable_in_seconds(url: str, tmp
         assert (await ids(store, "needle"))[0] == "needle:0"
         assert perf_counter() - started < 2
         assert len(await store.inventory()) == 100_001
+
+
+async def test_what_is_held_is_counted(store: VectorStore) -> None:
+    assert await store.count() == Held(0, 0)
+    await store.add([chunk("a", "one"), chunk("a", "two", ordinal=1), chunk("b", "three")])
+    await store.add_vectors(["a:0"], unit(1)[None])
+    assert await store.count() == Held(3, 1)
+    await store.delete(["a"])
+    assert await store.count() == Held(1, 0)

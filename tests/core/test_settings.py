@@ -34,11 +34,20 @@ def test_a_password_is_never_shown(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         write_setting(tmp_path, "database", "mongodb://me:hush@host/db")
     assert "hush" not in str(caught.value)
+    settings, origins = load_settings(tmp_path, flags={"llm": "https://h/v1?api_key=hush&x=1#m"}, environment={})
+    [shown] = [entry for entry in describe_settings(settings, origins) if entry.name == "llm"]
+    assert shown.value == "https://h/v1?api_key=***&x=1#m"
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("database", "mongodb://x"), ("index", "nowhere:"), ("embedder", "word2vec:x"), ("jobs", "cron:")],
+    [
+        ("database", "mongodb://x"),
+        ("index", "nowhere:"),
+        ("embedder", "word2vec:x"),
+        ("jobs", "cron:"),
+        ("llm", "gpt:x"),
+    ],
 )
 def test_a_backend_that_is_not_there_is_refused_before_it_locks_the_workspace(
     tmp_path: Path, name: str, value: str

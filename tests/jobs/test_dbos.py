@@ -114,6 +114,38 @@ async def test_a_killed_processes_jobs_are_taken_up_where_they_stopped(jobs_url:
     )
 
 
+async def test_jobs_of_another_version_are_dropped_once_no_other_process_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, release = asyncio.Event(), asyncio.Event()
+
+    async def step(payload: Payload) -> Payload:
+        began.set()
+        await release.wait()
+        return {}
+
+    url = f"sqlite:///{tmp_path / 'jobs.db'}"
+    old = open_engine("dbos:", database_url=url)
+    await old.start({"kind": [step]}, executor="e1", concurrency=1)
+    await old.submit("kind", "a/running", {})
+    await began.wait()
+    await old.submit("kind", "a/waiting", {})
+    closing_old = asyncio.create_task(old.close())
+    release.set()
+    await closing_old
+    monkeypatch.setattr("intelforge.jobs.dbos.APPLICATION_VERSION", "2")
+    new = open_engine("dbos:", database_url=url)
+    await new.start({"kind": [step]}, executor="e2", concurrency=1)
+    left = await new.unfinished("a/")
+    await new.recover({"e1", "e2"})
+    kept = await new.unfinished("a/")
+    await new.recover({"e2"})
+    dropped = await new.unfinished("a/")
+    await new.close()
+    assert "a/waiting" in left
+    assert (kept, dropped) == (left, [])
+
+
 async def test_a_second_engine_in_one_process_waits_for_the_first(tmp_path: Path) -> None:
     engines = [open_engine("dbos:", database_url=f"sqlite:///{tmp_path / f'{n}.db'}") for n in range(2)]
     order: list[str] = []
@@ -166,6 +198,7 @@ async def test_what_the_database_raises_is_reported_in_one_line(tmp_path: Path) 
     with pytest.raises(StorageError, match=r"jobs\.db.*not a database") as raised:
         await engine.start({}, executor="e1", concurrency=1)
     assert raised.value.error_code is ErrorCode.DAMAGED
+    assert raised.value.hint.startswith("delete that file and run: intelforge sync")
 
 
 async def test_a_job_whose_end_could_not_be_noted_runs_again(tmp_path: Path) -> None:

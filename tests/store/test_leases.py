@@ -1,6 +1,5 @@
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -114,7 +113,8 @@ def test_this_process_is_alive_and_each_name_is_its_own() -> None:
 
 def test_a_process_that_ended_is_dead_also_when_nobody_has_waited_for_it() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    name = f"{socket.gethostname()}:{child.pid}:{int(psutil.Process(child.pid).create_time())}:nonce"
+    machine = process_name().split(":")[0]
+    name = f"{machine}:{child.pid}:{int(psutil.Process(child.pid).create_time())}:nonce"
     assert process_alive(name) is True
     assert child.stdin
     child.kill()

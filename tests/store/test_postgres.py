@@ -53,7 +53,7 @@ async def test_a_connection_the_server_ended_is_replaced(tmp_path: Path, postgre
         pid = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
     other = await open_database(postgres_url, root=tmp_path)
     async with other.write() as connection:
-        await connection.execute(text(f"SELECT pg_terminate_backend({pid})"))
+        await connection.execute(text(f"SELECT pg_terminate_backend({pid}, 5000)"))
     async with database.read() as connection:
         assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
     await database.close()

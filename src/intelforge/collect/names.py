@@ -4,6 +4,7 @@ Ordinary names stay as they are. A byte that is not part of valid UTF-8, a contr
 written as U+FFFD and two hexadecimal digits for each byte.
 """
 
+import os
 import re
 
 _MARK = "\ufffd"
@@ -14,6 +15,11 @@ _WRITTEN = re.compile(f"{_MARK}([0-9A-F]{{2}})")
 def uri_of(path: bytes) -> str:
     """The URI of a relative or absolute path whose parts are joined by `/`."""
     return _UNPRINTABLE.sub(_written, path.decode("utf-8", "surrogateescape"))
+
+
+def as_typed(name: str) -> str:
+    """The URI of a name on the command line: one that was printed, or the bytes of a path."""
+    return name if _MARK in name else uri_of(os.fsencode(name))
 
 
 def path_of(uri: str) -> bytes:

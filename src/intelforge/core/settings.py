@@ -5,8 +5,9 @@ paths in settings are relative to that folder.
 """
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,8 +25,14 @@ FILE_NAME = "intelforge.toml"
 ENV_PREFIX = "INTELFORGE_"
 
 
+_SECRET = re.compile(r"([?&][^=&#]*(?:key|token|secret|passw)[^=&#]*=)[^&#]*", re.IGNORECASE)
+
 BACKENDS = {"database": "databases", "index": "vector_stores", "embedder": "embedders", "jobs": "job_engines"}
 """the settings that name a backend, and the kind it is registered as"""
+
+
+LANGUAGE_MODELS = ("auto", "none", "ollama", "openai", "anthropic", "openrouter", "http", "https")
+"""the schemes of `llm` that are no plug-ins"""
 
 
 class Settings(BaseSettings):
@@ -99,9 +106,7 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"{path} is not valid TOML: {error}", hint="mend that line, or run: intelforge doctor"
-        ) from error
+        raise ConfigError(f"{path} is not valid TOML: {error}", hint="mend that line") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8") from error
     except OSError as error:
@@ -163,7 +168,9 @@ def write_setting(folder: Path, name: str, value: str) -> None:
         raise _config_error(error, {name: "the value given"}) from error
     plain = getattr(checked, name)
     if kind := BACKENDS.get(name):
-        _check_backend(name, plain, kind)
+        _check_scheme(name, plain, [*backends(kind), *(["none"] if name == "embedder" else [])])
+    if name == "llm":
+        _check_scheme(name, plain, [*LANGUAGE_MODELS, *backends("language_models")])
     document[name] = list(plain) if isinstance(plain, tuple) else plain
     temporary = path.with_suffix(".toml.new")
     try:
@@ -175,9 +182,8 @@ def write_setting(folder: Path, name: str, value: str) -> None:
         ) from error
 
 
-def _check_backend(name: str, url: str, kind: str) -> None:
+def _check_scheme(name: str, url: str, known: Sequence[str]) -> None:
     """Refuses a URL no backend could open: it would keep the workspace from opening at all."""
-    known = [*backends(kind), *(["none"] if name == "embedder" else [])]
     if scheme_of(url) not in known:
         raise ConfigError(
             f"setting {name!r}: there is no backend for {_without_password(url)!r}", hint=f"known: {', '.join(known)}"
@@ -197,7 +203,8 @@ def _shown(value: object) -> str:
 
 
 def _without_password(url: str) -> str:
-    """`postgresql://user:pw@host/db` is shown as `postgresql://user:***@host/db`."""
+    """`postgresql://user:pw@host/db?token=t` is shown as `postgresql://user:***@host/db?token=***`."""
+    url = _SECRET.sub(r"\1***", url)
     scheme, separator, rest = url.partition("://")
     credentials, at, host = rest.rpartition("@")
     if not separator or not at or ":" not in credentials:

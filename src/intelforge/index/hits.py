@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from intelforge.core.errors import ErrorCode, StorageError
 from intelforge.core.values import EVERYONE, Hit, SourceKind
 from intelforge.index.protocol import Embedder, VectorStore
 from intelforge.index.search import Fused, search
@@ -37,21 +38,21 @@ class Retriever:
     async def search(self, query: str, *, limit: int, scope: Scope) -> list[Hit]:
         """The best `limit` chunks of the documents in scope, best first."""
         candidates = limit
-        embedded = await self._embedded()
+        counts = await self._documents.counts(self._embedder.name if self._embedder else "")
+        embedded = counts.embedded / counts.chunks if self._embedder and counts.chunks else 0.0
         while True:
             found = await search(query, store=self._store, embedder=self._embedder, limit=candidates, embedded=embedded)
+            if not found and counts.indexed and not (await self._store.count()).chunks:
+                raise StorageError(
+                    "the index is empty although the database has documents",
+                    hint="run: intelforge sync (it rebuilds the index from the database)",
+                    code=ErrorCode.DAMAGED,
+                )
             places = await self._visible({entry.document_id for entry in found}, scope)
             seen = [entry for entry in found if entry.document_id in places]
             if len(seen) >= limit or len(found) < candidates or candidates >= MOST:
                 return await self._hits(seen[:limit], places)
             candidates = min(MOST, candidates * MORE)
-
-    async def _embedded(self) -> float:
-        """The share of the current chunks that have a vector."""
-        if self._embedder is None:
-            return 0.0
-        counts = await self._documents.counts(self._embedder.name)
-        return counts.embedded / counts.chunks if counts.chunks else 1.0
 
     async def _visible(self, document_ids: Collection[str], scope: Scope) -> dict[str, list[Place]]:
         return may_see(await self._documents.places(document_ids, source_id=scope.source_id), scope.principals)

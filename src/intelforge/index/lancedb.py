@@ -118,8 +118,13 @@ class LanceStore:
                 return await self._search_text(query, limit)
             return await self._search_vector(query, limit)
 
+    async def count(self) -> Held:
+        with translated(self._folder):
+            tables = [await self._table(name) for name in (CHUNKS, VECTORS)]
+            return Held(*[await table.count_rows() if table else 0 for table in tables])
+
     async def inventory(self) -> Mapping[str, Held]:
-        chunks, vectors = [await self._count(name) for name in (CHUNKS, VECTORS)]
+        chunks, vectors = [await self._by_document(name) for name in (CHUNKS, VECTORS)]
         return {key: Held(chunks[key], vectors[key]) for key in chunks.keys() | vectors.keys()}
 
     async def maintain(self) -> None:
@@ -156,7 +161,7 @@ class LanceStore:
         rows = await search.select(["id", "document_id", "_distance"]).limit(limit).to_list()
         return _ranked([{**row, "_score": 1 - row["_distance"]} for row in rows], limit)
 
-    async def _count(self, name: str) -> Counter[str]:
+    async def _by_document(self, name: str) -> Counter[str]:
         with translated(self._folder):
             table = await self._table(name)
             if table is None:

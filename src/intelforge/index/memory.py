@@ -52,6 +52,9 @@ class MemoryStore:
         best = sorted(scores.items(), key=lambda entry: (-entry[1], entry[0]))[:limit]
         return [Scored(chunk_id, document_of(chunk_id), score) for chunk_id, score in best]
 
+    async def count(self) -> Held:
+        return Held(len(self._terms), len(self._vectors))
+
     async def inventory(self) -> Mapping[str, Held]:
         chunks = Counter(map(document_of, self._terms))
         vectors = Counter(map(document_of, self._vectors))

@@ -29,7 +29,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How much of one document a store holds."""
+    """How much a store holds, of one document or of all."""
 
     chunks: int
     vectors: int
@@ -52,6 +52,10 @@ class VectorStore(Protocol):
 
     async def search(self, query: "str | Vectors", *, limit: int) -> list[Scored]:
         """The best chunks for a text (BM25) or a vector of shape (dimensions,) (cosine), best first."""
+        ...
+
+    async def count(self) -> Held:
+        """How many chunks and vectors there are, cheaply."""
         ...
 
     async def inventory(self) -> Mapping[str, Held]:

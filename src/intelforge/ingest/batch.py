@@ -154,4 +154,4 @@ def _rejected(ref: ItemRef, error: IntelForgeError, known: Known | None) -> Reje
         state = ItemState.SKIPPED
     elif error.retryable and known is not None and known.state is ItemState.READY:
         state = ItemState.READY
-    return Rejected(ref=ref, state=state, code=error.error_code, reason=str(error))
+    return Rejected(ref=ref, state=state, code=error.error_code, reason=str(error).removeprefix(f"{ref.uri}: "))

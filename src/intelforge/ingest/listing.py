@@ -16,8 +16,9 @@ class Listing:
 
     known: Mapping[str, Known]
     retry_failed: bool = False
-    added: int = 0
-    changed: int = 0
+    added: set[str] = field(default_factory=set)
+    """URIs"""
+    changed: set[str] = field(default_factory=set)
     unchanged: int = 0
     rejected: list[Rejected] = field(default_factory=list)
     renamed: list[Renamed] = field(default_factory=list)
@@ -77,12 +78,12 @@ class Listing:
         self._seen.add(ref.uri)
         known = self.known.get(ref.uri)
         if known is None or known.state in (ItemState.PENDING, ItemState.GONE):
-            self.added += 1
+            self.added.add(ref.uri)
         elif self._unchanged(known, ref.validators):
             self.unchanged += 1
             return None
         else:
-            self.changed += 1
+            self.changed.add(ref.uri)
         return ref
 
     def _unchanged(self, known: Known, validators: Validators) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from intelforge.core.clock import Clock, NewId, new_id, utc_now
 from intelforge.core.errors import ErrorCode, IntelForgeError, StorageError
 from intelforge.core.reports import Progress, Stage, SyncReport
-from intelforge.core.values import ItemRef, Source
+from intelforge.core.values import ItemRef, ItemState, Source
 from intelforge.ingest.batch import Batch, encode
 from intelforge.ingest.collectors import Collectors
 from intelforge.ingest.embed import Embedding
@@ -186,7 +186,7 @@ class Sync:
                 waiting.append(ref)
                 self._report(Progress(stage=Stage.LISTING, done=listing.listed, total=None, detail=source.uri))
                 if self._halted():
-                    return _counted(listing, complete=False)
+                    return await self._counted(source, listing, complete=False)
                 if len(waiting) >= self._parts.batch_items:
                     await self._submit(source, waiting)
                     waiting = []
@@ -199,16 +199,31 @@ class Sync:
     async def _finish(self, source: Source, listing: Listing) -> SyncReport:
         """Only when every batch has been stored may the rest be taken as gone and the cursor move on."""
         if not await self._drain(source):
-            return _counted(listing, complete=False)
+            return await self._counted(source, listing, complete=False)
         if failures := await self._parts.engine.settle(f"{source.id}/"):
             reason = next(iter(failures.values()))
             await self._parts.sources.failed(source.id, reason)
-            return replace(_counted(listing, complete=False), errors=(f"{source.uri}: {reason}",))
+            return replace(await self._counted(source, listing, complete=False), errors=(f"{source.uri}: {reason}",))
         gone = listing.gone()
         await self._parts.items.gone(source.id, gone)
         if listing.complete:
             await self._parts.sources.synced(source.id, cursor=listing.complete.cursor)
-        return replace(_counted(listing, complete=True), removed=len(gone))
+        return replace(await self._counted(source, listing, complete=True), removed=len(gone))
+
+    async def _counted(self, source: Source, listing: Listing, *, complete: bool) -> SyncReport:
+        """What became of what was listed; what is not read yet is in no count."""
+        read = listing.added or listing.changed
+        known = await self._parts.items.known(source.id) if read else {}
+        standing = {uri: item.state for uri, item in known.items() if not item.code or item.state is ItemState.SKIPPED}
+        skipped = [uri for uri in (*listing.added, *listing.changed) if standing.get(uri) is ItemState.SKIPPED]
+        return SyncReport(
+            added=sum(standing.get(uri) is ItemState.READY for uri in listing.added),
+            changed=sum(standing.get(uri) is ItemState.READY for uri in listing.changed),
+            unchanged=listing.unchanged,
+            renamed=len(listing.renamed),
+            skipped=len(skipped) + sum(one.state is ItemState.SKIPPED for one in listing.rejected),
+            complete=complete,
+        )
 
     async def _submit(self, source: Source, refs: Sequence[ItemRef]) -> None:
         if refs:
@@ -230,17 +245,6 @@ class Sync:
 
     def _halted(self) -> bool:
         return self._broken is not None or self._stopped()
-
-
-def _counted(listing: Listing, *, complete: bool) -> SyncReport:
-    return SyncReport(
-        added=listing.added,
-        changed=listing.changed,
-        unchanged=listing.unchanged,
-        renamed=len(listing.renamed),
-        skipped=len(listing.rejected),
-        complete=complete,
-    )
 
 
 def _sum(left: SyncReport, right: SyncReport) -> SyncReport:

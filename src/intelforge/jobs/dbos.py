@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
 
+from intelforge.core.errors import ErrorCode
 from intelforge.jobs.protocol import Payload, Step
 from intelforge.store.database import translation
 
@@ -23,8 +24,11 @@ QUEUE: Final = "intelforge"
 POLLING_SECONDS: Final = 0.05
 CLOSE_SECONDS: Final = 600
 UNFINISHED: Final = ["ENQUEUED", "PENDING"]
-# A process runs jobs of its own version only: change it when jobs submitted before could not be finished after.
+# A process runs jobs of its own version only: change it when jobs submitted before could not be finished after. Those
+# are dropped: their items are still on record as pending, and the next listing finds them.
 APPLICATION_VERSION: Final = "1"
+
+DAMAGED_HINT: Final = "delete that file and run: intelforge sync (it holds no documents, only work under way)"
 
 _instance = threading.Lock()
 _active: "list[DbosEngine]" = []
@@ -56,7 +60,7 @@ class DbosEngine:
         self._stalled: set[str] = set()
 
     async def start(self, kinds: Mapping[str, Sequence[Step]], *, executor: str, concurrency: int) -> None:
-        self._translated = translation(self._database_url)
+        self._translated = translation(self._database_url, hints={ErrorCode.DAMAGED: DAMAGED_HINT})
         while not _instance.acquire(blocking=False):  # noqa: ASYNC110 - held by another thread's loop, perhaps
             await asyncio.sleep(POLLING_SECONDS)
         self._loop, self._kinds, self._executor = asyncio.get_running_loop(), kinds, executor
@@ -113,7 +117,15 @@ class DbosEngine:
         await self._call(self._recover, alive)
 
     def _recover(self, alive: Collection[str]) -> None:
-        pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+        unfinished = DBOS.list_workflows(status=UNFINISHED, load_input=False, load_output=False)
+        foreign = [workflow.workflow_id for workflow in unfinished if workflow.app_version != APPLICATION_VERSION]
+        if foreign and not set(alive) - {self._executor}:
+            DBOS.delete_workflows(foreign)
+        pending = [
+            workflow
+            for workflow in unfinished
+            if workflow.status == "PENDING" and workflow.app_version == APPLICATION_VERSION
+        ]
         # A job of this process that its database could not note as ended runs nowhere. One that is seen so once may
         # be about to begin or to end.
         own = {workflow.workflow_id for workflow in pending if workflow.executor_id == self._executor}

@@ -1,10 +1,11 @@
 """A connection to the database of record, and the translation of its errors."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import inspect, select, text
@@ -111,9 +112,15 @@ class Database:
 class _Translation(AbstractContextManager[None]):
     """Turns the driver's errors into ours."""
 
-    def __init__(self, code_of: Callable[[str], ErrorCode | None], shown_url: str) -> None:
+    def __init__(
+        self,
+        code_of: Callable[[str], ErrorCode | None],
+        shown_url: str,
+        hints: Mapping[ErrorCode, str] = MappingProxyType(HINTS),
+    ) -> None:
         self._code_of = code_of
         self._shown_url = shown_url
+        self._hints = hints
 
     def __enter__(self) -> None:
         return None
@@ -127,7 +134,7 @@ class _Translation(AbstractContextManager[None]):
             code = code or ErrorCode.INTERNAL
             first_line = (cause.strip() or type(error).__name__).splitlines()[0]
             raise StorageError(
-                f"the database {self._shown_url}: {first_line}", hint=HINTS.get(code, ""), code=code
+                f"the database {self._shown_url}: {first_line}", hint=self._hints.get(code, ""), code=code
             ) from error
 
 
@@ -138,10 +145,13 @@ def _current_revision(connection: Any) -> str | None:
     return revision
 
 
-def translation(url: str) -> AbstractContextManager[None]:
-    """Turns what another driver raises over the database at `url` into StorageErrors; may be entered many times."""
+def translation(url: str, *, hints: Mapping[ErrorCode, str]) -> AbstractContextManager[None]:
+    """Turns what another driver raises over the database at `url` into StorageErrors; may be entered many times.
+
+    `hints` replaces those of some errors.
+    """
     backend: Backend = load_backend("databases", url)(url, root=Path.cwd())
-    return _Translation(backend.code_of, Database(backend).shown_url)
+    return _Translation(backend.code_of, Database(backend).shown_url, {**HINTS, **hints})
 
 
 async def open_database(url: str, *, root: Path) -> Database:

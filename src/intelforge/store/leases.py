@@ -7,6 +7,7 @@ owner is noticed at once.
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 from sqlalchemy import delete, select, update
@@ -38,13 +39,13 @@ class Lease:
 def process_name() -> str:
     """`machine:process:start:nonce`: names this process, and one of its workspaces, as an owner of leases."""
     process = psutil.Process()
-    return f"{socket.gethostname()}:{process.pid}:{int(process.create_time())}:{new_id()}"
+    return f"{_machine()}:{process.pid}:{int(process.create_time())}:{new_id()}"
 
 
 def process_alive(owner: str) -> bool | None:
     """False when `owner` was a process of this machine and has ended, None when it is of another machine."""
     host, pid, started, _ = owner.rsplit(":", 3)
-    if host != socket.gethostname():
+    if host != _machine():
         return None
     try:
         process = psutil.Process(int(pid))
@@ -52,6 +53,15 @@ def process_alive(owner: str) -> bool | None:
         return bool(same and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def _machine() -> str:
+    """The machine, or the container on it: process numbers mean something only within."""
+    try:
+        space = f"/{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:  # not Linux
+        space = ""
+    return socket.gethostname() + space
 
 
 class Leases:

@@ -200,8 +200,17 @@ def test_help_comes_within_three_tenths_of_a_second() -> None:
 
 
 def test_the_process_ends_with_the_exit_code() -> None:
-    command = [sys.executable, "-c", "from intelforge.interfaces.cli.main import main; main()", "nope"]
+    command = [sys.executable, "-c", "from intelforge.interfaces.cli.entry import main; main()", "nope"]
     assert subprocess.run(command, check=False, capture_output=True).returncode == 2
+
+
+def test_an_interrupt_while_the_program_loads_is_one_line(tmp_path: Path) -> None:
+    late = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    (tmp_path / "typer.py").write_text(late)
+    command = [sys.executable, "-c", "from intelforge.interfaces.cli.entry import main; main()", "--help"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "error: interrupted\n")
 
 
 def test_every_error_code_has_an_outcome() -> None:

@@ -7,6 +7,8 @@ def test_init_takes_the_path_or_the_global_option(terminal: Terminal) -> None:
     assert terminal.json("init", "/a")["path"] == "/a"
     assert terminal.json("-w", "/b", "init")["path"] == "/b"
     assert terminal.json("init")["path"] == str(Path.cwd())
+    assert terminal.run("-w", "/b", "init", "/a") == 2
+    assert terminal.err == "error: two folders are named. give PATH or --workspace, not both\n"
 
 
 def test_init_says_what_comes_next(terminal: Terminal) -> None:

@@ -1,4 +1,4 @@
-"""`intelforge`: the commands put together, and how the process ends."""
+"""The commands put together, and how the process ends."""
 
 import io
 import os
@@ -33,11 +33,6 @@ def build_app() -> typer.Typer:
     diagnosis.register(app)
     demo.register(app)
     return app
-
-
-def main() -> None:
-    """The process: runs the command line given and exits with its code."""
-    sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str], load: Callable[[], Backend] = load_backend) -> int:

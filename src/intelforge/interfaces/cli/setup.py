@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from intelforge.core.errors import NotFoundError
+from intelforge.core.errors import InvalidInputError, NotFoundError
 from intelforge.core.reports import ModelInfo
 from intelforge.interfaces.cli.progress import progress_bars
 from intelforge.interfaces.cli.sanitize import one_line
@@ -44,13 +44,18 @@ def register(app: typer.Typer) -> None:
 
 def init(
     session: Session,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder that becomes a workspace.")] = Path(),
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="PATH", help="The folder that becomes a workspace; else the working directory."),
+    ] = None,
 ) -> None:
     """Make a folder a workspace. Its settings are written to intelforge.toml in it.
 
     Example: intelforge init ~/knowledge
     """
-    folder = session.load().init(session.folder or path)
+    if path and session.folder:
+        raise InvalidInputError("two folders are named", hint="give PATH or --workspace, not both")
+    folder = session.load().init(session.folder or path or Path())
     session.show(
         InitOutput(path=str(folder)),
         lambda: Text(f"Workspace ready: {one_line(str(folder))}\nNext: intelforge add PATH_OR_URL"),
