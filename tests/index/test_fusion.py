@@ -52,7 +52,15 @@ def test_the_scores_of_the_parts_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["asyncio.wait_for", "wait_for timeout", "parseHeader", '"exact words" here', "std::move"]
+    "query",
+    [
+        "asyncio.wait_for",
+        "wait_for timeout",
+        "parseHeader",
+        "where is qptjgzjzwfvzhru",
+        '"exact words" here',
+        "std::move",
+    ],
 )
 def test_names_and_quotes_are_taken_to_the_letter(query: str) -> None:
     assert vector_weight(query) == LITERAL_WEIGHT

@@ -19,7 +19,7 @@ KEPT_WORDS = 1 << 17
 LONGEST_TERM = 80
 """characters; longer words are cut, they are data and not language"""
 
-STOP_WORDS = tuple(
+STOP_WORDS = frozenset(
     """
     about above after again against all also am an and any are aren as at be because been before being below between
     both but by can cannot could did do does doing down during each either else ever few for from further had has have

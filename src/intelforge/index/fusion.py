@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from intelforge.index.analysis import STOP_WORDS, WORD
 from intelforge.index.protocol import Scored
 
 LEXICAL = "lexical"
@@ -37,9 +38,11 @@ LITERAL_WEIGHT = 0.3
 def vector_weight(query: str, *, embedded: float = 1.0) -> float:
     """The vector part's share of the fused score, in [0, 1]; `embedded` is the share of chunks that have a vector.
 
-    While few chunks have one, those that have none must not lose to them for that alone.
+    While few chunks have one, those that have none must not lose to them for that alone. Who asks for one word wants
+    the texts that have it; a model may never have seen that word.
     """
-    literal = len(LITERAL.findall(query)) * LITERAL_SHARE >= max(1, len(query.split()))
+    words = [word for word in WORD.findall(query.lower()) if word not in STOP_WORDS]
+    literal = len(words) <= 1 or len(LITERAL.findall(query)) * LITERAL_SHARE >= len(query.split())
     return (LITERAL_WEIGHT if literal else MEANING_WEIGHT) * min(1.0, max(0.0, embedded))
 
 

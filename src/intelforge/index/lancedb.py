@@ -312,7 +312,7 @@ async def _index_terms(table: "AsyncTable") -> None:
         return
     config = FTS(
         base_tokenizer="whitespace",
-        custom_stop_words=list(STOP_WORDS),
+        custom_stop_words=sorted(STOP_WORDS),
         max_token_length=LONGEST_TERM,
     )
     await table.create_index("terms", config=config)
