@@ -115,6 +115,18 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
+    """What a document can be found or withheld by: facts of all the items that are it now, not of its text."""
+
+    labels: frozenset[str] = frozenset()
+    """`principal:ann`, `source:<id>`, `kind:folder`, `language:python`, `type:text/markdown`, `tag:draft`"""
+    modified: float = 0.0
+    """when the newest of its items changed, in seconds since the epoch"""
+    quality: float = 1.0
+    """in [0, 1]"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """The text and structure got out of an item. `id` is the hash of text and media type, so equal texts are one."""
 

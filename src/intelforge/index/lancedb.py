@@ -8,6 +8,7 @@ after a power cut the last versions can be missing, which `inventory` shows.
 
 import asyncio
 import ctypes
+import hashlib
 import math
 import os
 import random
@@ -16,6 +17,7 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -23,10 +25,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from intelforge.core.errors import BusyError, ErrorCode, IntelForgeError, InvalidInputError, StorageError
-from intelforge.core.values import Chunk
+from intelforge.core.values import Attributes, Chunk
 from intelforge.index.analysis import LONGEST_TERM, STOP_WORDS, quoted_phrases, terms, terms_text
 from intelforge.index.lancedb_import import import_lancedb
-from intelforge.index.protocol import Held, Scored, Vectors
+from intelforge.index.protocol import EVERYTHING, NOTHING_KNOWN, About, Filter, Held, Scored, Vectors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 CHUNKS = "chunks"
 VECTORS = "vectors"
 
+ATTRIBUTES = (("labels", "LabelList"), ("modified", "BTree"), ("quality", "BTree"), ("document_id", "BTree"))
+"""columns that filters ask for, and the kinds of their indices"""
 LONGEST_QUERY = 1000
 """terms; a longer query is a document, and its first thousand terms say what it is about"""
 PHRASE_CANDIDATES = 2000
@@ -88,35 +92,43 @@ class LanceStore:
             self._connection.close()  # type: ignore[no-untyped-call]
             self._connection = None
 
-    async def add(self, chunks: Sequence[Chunk]) -> None:
+    async def add(self, chunks: Sequence[Chunk], about: About = NOTHING_KNOWN) -> None:
         if not chunks:
             return
-        rows = await asyncio.to_thread(_chunk_rows, chunks)
+        rows = await asyncio.to_thread(_chunk_rows, chunks, about)
         await self._upsert(CHUNKS, rows)
 
-    async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors) -> None:
+    async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors, about: About = NOTHING_KNOWN) -> None:
         if len(chunk_ids) != len(vectors):
             raise InvalidInputError(f"{len(chunk_ids)} chunks were given {len(vectors)} vectors")
         if len(chunk_ids):
-            await self._upsert(VECTORS, _vector_rows(chunk_ids, vectors))
+            await self._upsert(VECTORS, _vector_rows(chunk_ids, vectors, about))
+
+    async def describe(self, about: About) -> None:
+        alike: dict[Attributes, list[str]] = {}
+        for document_id, attributes in about.items():
+            alike.setdefault(attributes, []).append(document_id)
+        for attributes, document_ids in alike.items():
+            change = {"where": _among("document_id", document_ids), "updates_sql": _attribute_sql(attributes)}
+            for name in (CHUNKS, VECTORS):
+                if table := await self._table(name):
+                    await self._write(partial(table.update, **change))
 
     async def delete(self, document_ids: Collection[str]) -> None:
         if not document_ids:
             return
-        from lancedb.expr import col, lit
-
-        where = col("document_id").isin([lit(document_id) for document_id in sorted(set(document_ids))])
+        where = _among("document_id", document_ids)
         for name in (CHUNKS, VECTORS):
             if table := await self._table(name):
-                await self._write(lambda table=table: table.delete(where))  # type: ignore[misc]
+                await self._write(partial(table.delete, where))
 
-    async def search(self, query: "str | Vectors", *, limit: int) -> list[Scored]:
+    async def search(self, query: "str | Vectors", *, limit: int, where: Filter = EVERYTHING) -> list[Scored]:
         if limit < 1:
             raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
         with translated(self._folder):
             if isinstance(query, str):
-                return await self._search_text(query, limit)
-            return await self._search_vector(query, limit)
+                return await self._search_text(query, limit, _filter_sql(where))
+            return await self._search_vector(query, limit, _filter_sql(where))
 
     async def count(self) -> Held:
         with translated(self._folder):
@@ -135,15 +147,15 @@ class LanceStore:
             await self._write(lambda: _index_vectors(table))
         await asyncio.to_thread(_give_memory_back)
 
-    async def _search_text(self, query: str, limit: int) -> list[Scored]:
+    async def _search_text(self, query: str, limit: int, where: str) -> list[Scored]:
         table = await self._table(CHUNKS)
         wanted = terms(query)[:LONGEST_QUERY]
         if table is None or not wanted:
             return []
-        found = _ranked(await _match(table, wanted, limit), limit)
+        found = _ranked(await _match(table, wanted, limit, where), limit)
         held: dict[str, Scored] = {}
         for phrase in quoted_phrases(query):
-            for row in await _match(table, terms(phrase), PHRASE_CANDIDATES, every=True):
+            for row in await _match(table, terms(phrase), PHRASE_CANDIDATES, where, every=True):
                 if f" {' '.join(terms(phrase))} ".lower() in f" {row['terms']} ".lower():
                     held[row["id"]] = Scored(row["id"], row["document_id"], row["_score"])
         if not held:
@@ -153,11 +165,13 @@ class LanceStore:
         lifted = [Scored(key, hit.document_id, hit.score + bonus * (key in held)) for key, hit in scores.items()]
         return sorted(lifted, key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
 
-    async def _search_vector(self, query: Vectors, limit: int) -> list[Scored]:
+    async def _search_vector(self, query: Vectors, limit: int, where: str) -> list[Scored]:
         table = await self._table(VECTORS)
         if table is None:
             return []
         search = table.query().nearest_to(query.astype(np.float16)).distance_type("cosine").nprobes(PROBES)
+        if where:
+            search = search.where(where)
         rows = await search.select(["id", "document_id", "_distance"]).limit(limit).to_list()
         return _ranked([{**row, "_score": 1 - row["_distance"]} for row in rows], limit)
 
@@ -199,12 +213,16 @@ class LanceStore:
             table = self._tables.get(name)
             if table is None and await self._exists(name):
                 table = await self._connection.open_table(name)
+                if schema is None and not {name for name, _ in ATTRIBUTES} <= set((await table.schema()).names):
+                    return None  # of an earlier format: as good as absent, so that it is filled again
                 if schema is not None and await table.schema() != schema:
                     table = await self._connection.create_table(name, schema=schema, mode="overwrite")
             if table is None and schema is not None:
                 table = await self._connection.create_table(name, schema=schema, exist_ok=True)
-            if schema is not None and name == CHUNKS and table is not None and name not in self._tables:
-                await _index_terms(table)
+            if schema is not None and table is not None and name not in self._tables:
+                await _index_scalars(table)
+                if name == CHUNKS:
+                    await _index_terms(table)
             if table is not None:
                 self._tables[name] = table
             return table
@@ -248,37 +266,85 @@ SIGNS = (
 )
 
 
-def _chunk_rows(chunks: Sequence[Chunk]) -> "pa.Table":
+def _chunk_rows(chunks: Sequence[Chunk], about: About) -> "pa.Table":
     import pyarrow as pa
 
     last = {chunk.id: chunk for chunk in chunks}
+    document_ids = [chunk.document_id for chunk in last.values()]
     columns = {
-        "id": list(last),
-        "document_id": [chunk.document_id for chunk in last.values()],
-        "terms": [terms_text(chunk.embedding_text) for chunk in last.values()],
+        "id": pa.array(list(last), pa.string()),
+        "document_id": pa.array(document_ids, pa.string()),
+        "terms": pa.array([terms_text(chunk.embedding_text) for chunk in last.values()], pa.string()),
     }
-    return pa.table(columns, schema=pa.schema([(name, pa.string()) for name in columns]))
+    return pa.table(columns | _attribute_columns(document_ids, about))
 
 
-def _vector_rows(chunk_ids: Sequence[str], vectors: Vectors) -> "pa.Table":
+def _attribute_columns(document_ids: Sequence[str], about: About) -> dict[str, "pa.Array"]:
+    import pyarrow as pa
+
+    found = [about.get(document_id, Attributes()) for document_id in document_ids]
+    labels = {attributes: sorted(map(_key, attributes.labels)) for attributes in set(found)}
+    return {
+        "labels": pa.array([labels[attributes] for attributes in found], pa.list_(pa.string())),
+        "modified": pa.array([attributes.modified for attributes in found], pa.float64()),
+        "quality": pa.array([attributes.quality for attributes in found], pa.float64()),
+    }
+
+
+def _key(label: str) -> str:
+    """A label as it stands in the index and in SQL: hexadecimal digits, whatever a principal or tag is called."""
+    return hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _attribute_sql(attributes: Attributes) -> dict[str, str]:
+    labels = ", ".join(f"'{_key(label)}'" for label in sorted(attributes.labels))
+    array = f"[{labels}]" if labels else "arrow_cast([], 'List(Utf8)')"
+    return {"labels": array, "modified": repr(attributes.modified), "quality": repr(attributes.quality)}
+
+
+def _filter_sql(where: Filter) -> str:
+    """The filter as Lance's SQL; empty when everything passes. All text in it is hashed, all else are numbers."""
+    clauses = [_has_any(group) for group in where.any_of]
+    if where.none_of:
+        clauses.append(f"NOT {_has_any(where.none_of)}")
+    if where.documents is not None:
+        clauses.append(_among("document_id", where.documents))
+    if where.since is not None:
+        clauses.append(f"modified >= {float(where.since)!r}")
+    if where.until is not None:
+        clauses.append(f"modified < {float(where.until)!r}")
+    if where.least_quality > 0:
+        clauses.append(f"quality >= {float(where.least_quality)!r}")
+    return " AND ".join(clauses)
+
+
+def _has_any(labels: Collection[str]) -> str:
+    keys = ", ".join(f"'{_key(label)}'" for label in sorted(labels))
+    return f"array_has_any(labels, [{keys}])" if keys else "false"
+
+
+def _among(column: str, values: Collection[str]) -> str:
+    literals = ", ".join("'" + value.replace("'", "''") + "'" for value in sorted(set(values)))
+    return f"{column} IN ({literals})" if literals else "false"
+
+
+def _vector_rows(chunk_ids: Sequence[str], vectors: Vectors, about: About) -> "pa.Table":
     """Vectors are kept in float16: half the disk and the reading, with the same ranking."""
     import pyarrow as pa
 
     last = {chunk_id: row for row, chunk_id in enumerate(chunk_ids)}
     kept = np.ascontiguousarray(vectors[list(last.values())], np.float16)
+    document_ids = [chunk_id.rpartition(":")[0] for chunk_id in last]
     columns = {
         "id": pa.array(list(last), pa.string()),
-        "document_id": pa.array([chunk_id.rpartition(":")[0] for chunk_id in last], pa.string()),
+        "document_id": pa.array(document_ids, pa.string()),
         "vector": pa.FixedSizeListArray.from_arrays(pa.array(kept.ravel()), kept.shape[1]),
     }
-    schema = pa.schema(
-        [("id", pa.string()), ("document_id", pa.string()), ("vector", pa.list_(pa.float16(), kept.shape[1]))]
-    )
-    return pa.table(columns, schema=schema)
+    return pa.table(columns | _attribute_columns(document_ids, about))
 
 
 async def _match(
-    table: "AsyncTable", wanted: Sequence[str], limit: int, *, every: bool = False
+    table: "AsyncTable", wanted: Sequence[str], limit: int, where: str, *, every: bool = False
 ) -> list[dict[str, Any]]:
     """Rows by BM25. The terms go in as data, so nothing in them can be taken for syntax."""
     from lancedb.query import FullTextOperator, MatchQuery
@@ -286,7 +352,10 @@ async def _match(
     operator = FullTextOperator.AND if every else FullTextOperator.OR
     query = MatchQuery(" ".join(wanted), "terms", operator=operator)  # type: ignore[call-arg]
     columns = ["id", "document_id", "_score", *(["terms"] if every else [])]
-    rows: list[dict[str, Any]] = await table.query().nearest_to_text(query).select(columns).limit(limit).to_list()
+    search = table.query().nearest_to_text(query)
+    if where:
+        search = search.where(where)
+    rows: list[dict[str, Any]] = await search.select(columns).limit(limit).to_list()
     return rows
 
 
@@ -318,10 +387,20 @@ async def _index_terms(table: "AsyncTable") -> None:
     await table.create_index("terms", config=config)
 
 
+async def _index_scalars(table: "AsyncTable") -> None:
+    """Indices of what filters ask for, so that a filter costs no scan."""
+    from lancedb import index
+
+    there = {column for entry in await table.list_indices() for column in entry.columns}
+    for column, kind in ATTRIBUTES:
+        if column not in there:
+            await table.create_index(column, config=getattr(index, kind)())
+
+
 async def _index_vectors(table: "AsyncTable") -> None:
     from lancedb.index import IvfFlat
 
     rows = await table.count_rows()
-    if rows < ANN_FROM or list(await table.list_indices()):
+    if rows < ANN_FROM or any("vector" in entry.columns for entry in await table.list_indices()):
         return
     await table.create_index("vector", config=IvfFlat(distance_type="cosine", num_partitions=math.isqrt(rows)))

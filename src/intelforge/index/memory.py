@@ -10,9 +10,9 @@ from typing import Self
 import numpy as np
 
 from intelforge.core.errors import InvalidInputError
-from intelforge.core.values import Chunk
+from intelforge.core.values import Attributes, Chunk
 from intelforge.index.analysis import STOP_WORDS, quoted_phrases, terms
-from intelforge.index.protocol import Held, Scored, Vectors
+from intelforge.index.protocol import EVERYTHING, NOTHING_KNOWN, About, Filter, Held, Scored, Vectors
 
 K1 = 1.2
 B = 0.75
@@ -29,27 +29,34 @@ class MemoryStore:
     def __init__(self) -> None:
         self._terms: dict[str, list[str]] = {}
         self._vectors: dict[str, Vectors] = {}
+        self._about: dict[str, Attributes] = {}
 
-    async def add(self, chunks: Sequence[Chunk]) -> None:
+    async def add(self, chunks: Sequence[Chunk], about: About = NOTHING_KNOWN) -> None:
         for chunk in chunks:
             self._terms[chunk.id] = _folded(chunk.embedding_text)
+        self._about |= about
 
-    async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors) -> None:
+    async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors, about: About = NOTHING_KNOWN) -> None:
+        self._about |= about
         if len(chunk_ids) != len(vectors):
             raise InvalidInputError(f"{len(chunk_ids)} chunks were given {len(vectors)} vectors")
         for chunk_id, vector in zip(chunk_ids, vectors, strict=True):
             self._vectors[chunk_id] = np.asarray(vector, np.float32)
+
+    async def describe(self, about: About) -> None:
+        self._about |= about
 
     async def delete(self, document_ids: Collection[str]) -> None:
         gone = set(document_ids)
         self._terms = {key: value for key, value in self._terms.items() if document_of(key) not in gone}
         self._vectors = {key: value for key, value in self._vectors.items() if document_of(key) not in gone}
 
-    async def search(self, query: "str | Vectors", *, limit: int) -> list[Scored]:
+    async def search(self, query: "str | Vectors", *, limit: int, where: Filter = EVERYTHING) -> list[Scored]:
         if limit < 1:
             raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
         scores = self._bm25(query) if isinstance(query, str) else self._cosine(query)
-        best = sorted(scores.items(), key=lambda entry: (-entry[1], entry[0]))[:limit]
+        admitted = [entry for entry in scores.items() if self._admits(where, entry[0])]
+        best = sorted(admitted, key=lambda entry: (-entry[1], entry[0]))[:limit]
         return [Scored(chunk_id, document_of(chunk_id), score) for chunk_id, score in best]
 
     async def count(self) -> Held:
@@ -70,6 +77,10 @@ class MemoryStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+    def _admits(self, where: Filter, chunk_id: str) -> bool:
+        document_id = document_of(chunk_id)
+        return where.admits(document_id, self._about.get(document_id, Attributes()))
 
     def _bm25(self, query: str) -> dict[str, float]:
         phrases = [_folded(phrase) for phrase in quoted_phrases(query)]

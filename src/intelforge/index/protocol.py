@@ -6,13 +6,13 @@ Everything here is derived from the database and can be thrown away and rebuilt.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from intelforge.core.values import Chunk
+from intelforge.core.values import Attributes, Chunk
 
 Vectors = NDArray[np.float32]
 """Shape (n, dimensions), rows of unit length."""
@@ -35,23 +35,64 @@ class Held:
     vectors: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which documents a search may find. All of its parts must hold; the empty one lets everything through."""
+
+    any_of: tuple[frozenset[str], ...] = ()
+    """groups of labels; a document must have at least one of each group"""
+    none_of: frozenset[str] = frozenset()
+    """labels a document must not have"""
+    documents: frozenset[str] | None = None
+    """ids; None for any"""
+    since: float | None = None
+    until: float | None = None
+    """bounds of `modified`, in seconds since the epoch: from `since` on, before `until`"""
+    least_quality: float = 0.0
+
+    def admits(self, document_id: str, attributes: Attributes) -> bool:
+        """The meaning of the filter."""
+        return (
+            all(group & attributes.labels for group in self.any_of)
+            and not self.none_of & attributes.labels
+            and (self.documents is None or document_id in self.documents)
+            and (self.since is None or attributes.modified >= self.since)
+            and (self.until is None or attributes.modified < self.until)
+            and attributes.quality >= self.least_quality
+        )
+
+
+EVERYTHING = Filter()
+
+About = Mapping[str, Attributes]
+"""Attributes by document id; a document without any has no labels, so no principal may see it."""
+NOTHING_KNOWN: About = MappingProxyType({})
+
+
 class VectorStore(Protocol):
     """Keeps chunks and their vectors, and finds them. All writes are idempotent by chunk id and durable on return."""
 
-    async def add(self, chunks: Sequence[Chunk]) -> None:
+    async def add(self, chunks: Sequence[Chunk], about: About = NOTHING_KNOWN) -> None:
         """Makes chunks findable by text at once. Replaces chunks with the same id."""
         ...
 
-    async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors) -> None:
+    async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors, about: About = NOTHING_KNOWN) -> None:
         """Adds vectors of chunks (id `<document id>:<ordinal>`); they are found by vector search at once."""
+        ...
+
+    async def describe(self, about: About) -> None:
+        """Replaces the attributes of documents that are held; others are left out."""
         ...
 
     async def delete(self, document_ids: Collection[str]) -> None:
         """Removes the chunks and vectors of these documents."""
         ...
 
-    async def search(self, query: "str | Vectors", *, limit: int) -> list[Scored]:
-        """The best chunks for a text (BM25) or a vector of shape (dimensions,) (cosine), best first."""
+    async def search(self, query: "str | Vectors", *, limit: int, where: Filter = EVERYTHING) -> list[Scored]:
+        """The best chunks for a text (BM25) or a vector of shape (dimensions,) (cosine), best first.
+
+        Only chunks of documents that `where` admits are looked at, so it costs no hits.
+        """
         ...
 
     async def count(self) -> Held:

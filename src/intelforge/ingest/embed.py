@@ -139,7 +139,8 @@ class Embedding:
             )
             kept = [row for row, chunk in enumerate(window.chunks) if chunk.document_id in fit]
             if kept:
-                await self._store.add_vectors([window.chunks[row].id for row in kept], vectors[kept])
+                about = await self._documents.attributes(fit)
+                await self._store.add_vectors([window.chunks[row].id for row in kept], vectors[kept], about)
             done = {key: last for key, (_, last) in window.progress.items() if key in fit}
             await self._documents.set_embedded(done, embedder=name)
 

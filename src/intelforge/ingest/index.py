@@ -61,6 +61,10 @@ class Indexer:
                 await self._store.delete(abandoned)
                 await self._documents.set_indexed(abandoned, indexed=False)
                 moved += len(abandoned)
+            while stale := await self._documents.undescribed(limit=BATCH):
+                revisions = await self._documents.revisions(stale)
+                await self._store.describe(await self._documents.attributes(stale))
+                await self._documents.set_described(revisions)
         await self._documents.purge()
         return moved
 
@@ -92,8 +96,11 @@ class Indexer:
             await self._store.maintain()
 
     async def _add(self, documents: Sequence[Document]) -> None:
-        chunks = [chunk for document in documents for chunk in document.chunks]
-        if chunks:
-            await self._store.add(chunks)
-        if documents:
-            await self._documents.set_indexed([document.id for document in documents], indexed=True)
+        if not documents:
+            return
+        document_ids = [document.id for document in documents]
+        revisions = await self._documents.revisions(document_ids)
+        about = await self._documents.attributes(document_ids)
+        if chunks := [chunk for document in documents for chunk in document.chunks]:
+            await self._store.add(chunks, about)
+        await self._documents.set_described(revisions)

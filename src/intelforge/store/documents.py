@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, delete, exists, func, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from intelforge.core.values import Chunk, Document, ItemState
+from intelforge.core.values import Attributes, Chunk, Document, ItemState
 from intelforge.store.database import Database
 from intelforge.store.items import slices
 from intelforge.store.tables import ChunkRow, DocumentRow, ItemRow, SourceRow, VersionRow
@@ -121,6 +121,54 @@ class Documents:
                 )
                 found.setdefault(row.document_id, []).append(place)
         return found
+
+    async def attributes(self, document_ids: Collection[str]) -> dict[str, Attributes]:
+        """What these documents can be filtered by, of all the items that are them now."""
+        about = select(DocumentRow.id, DocumentRow.language, DocumentRow.media_type, DocumentRow.details)
+        items = (
+            select(
+                ItemRow.document_id,
+                ItemRow.mtime_ns,
+                ItemRow.updated_at,
+                SourceRow.id,
+                SourceRow.kind,
+                SourceRow.access,
+            )
+            .join(SourceRow, SourceRow.id == ItemRow.source_id)
+            .where(ItemRow.state == ItemState.READY)
+        )
+        found: dict[str, Attributes] = {}
+        async with self._database.read() as connection:
+            for part in slices(list(document_ids)):
+                of: dict[str, list[Any]] = {}
+                for row in await connection.execute(items.where(ItemRow.document_id.in_(part))):
+                    of.setdefault(row.document_id, []).append(row)
+                for row in await connection.execute(about.where(DocumentRow.id.in_(part))):
+                    found[row.id] = _attributes(row, of.get(row.id, []))
+        return found
+
+    async def revisions(self, document_ids: Collection[str]) -> dict[str, int]:
+        """Of the attributes of these documents; read them first, then `attributes`, so that none is newer."""
+        found: dict[str, int] = {}
+        async with self._database.read() as connection:
+            for part in slices(list(document_ids)):
+                statement = select(DocumentRow.id, DocumentRow.revision).where(DocumentRow.id.in_(part))
+                found |= {row[0]: row[1] for row in await connection.execute(statement)}
+        return found
+
+    async def undescribed(self, *, limit: int) -> list[str]:
+        """Ids of documents the index holds with attributes that may be out of date."""
+        stale = DocumentRow.described != DocumentRow.revision
+        return await self._ids(select(DocumentRow.id).where(DocumentRow.indexed, stale).limit(limit))
+
+    async def set_described(self, revisions: Mapping[str, int]) -> None:
+        """Records that the index holds these documents with the attributes of these revisions."""
+        async with self._database.write() as connection:
+            for revision in set(revisions.values()):
+                alike = [document_id for document_id, own in revisions.items() if own == revision]
+                for part in slices(alike):
+                    values = {"indexed": True, "described": revision}
+                    await connection.execute(update(DocumentRow).where(DocumentRow.id.in_(part)).values(**values))
 
     async def access(self, document_id: str) -> set[str]:
         """The principals who may see a document: those of every source that has it or had it."""
@@ -242,6 +290,20 @@ class Documents:
                 ):
                     found[document.id] = document
         return [found[document_id] for document_id in document_ids if document_id in found]
+
+
+def _attributes(document: Any, items: Sequence[Any]) -> Attributes:
+    tags = document.details.get("tags") or document.details.get("keywords") or ""
+    labels = {
+        *(f"principal:{principal}" for item in items for principal in item.access),
+        *(f"source:{item.id}" for item in items),
+        *(f"kind:{item.kind}" for item in items),
+        f"type:{document.media_type}",
+        f"language:{document.language}",
+        *(f"tag:{tag.strip().casefold()}" for tag in tags.split(",") if tag.strip()),
+    }
+    modified = max((item.mtime_ns / 1e9 if item.mtime_ns else item.updated_at.timestamp() for item in items), default=0)
+    return Attributes(labels=frozenset(labels), modified=modified)
 
 
 async def _read_documents(

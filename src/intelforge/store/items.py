@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from intelforge.core.clock import Clock, utc_now
@@ -118,6 +118,7 @@ class Items:
         async with self._database.write() as connection:
             for part in slices(uris):
                 where = (ItemRow.source_id == source_id, ItemRow.uri.in_(part))
+                await _undescribe(connection, DocumentRow.id.in_(select(ItemRow.document_id).where(*where)))
                 await connection.execute(update(ItemRow).where(*where).values(**values))
 
     async def counts(self) -> dict[str, int]:
@@ -156,6 +157,8 @@ class Items:
         distinct = {document.id: document for document in documents}
         if not distinct:
             return
+        for part in slices(list(distinct)):
+            await _undescribe(connection, DocumentRow.id.in_(part))
         now = self._clock()
         rows = [_document_row(document) | {"created_at": now} for document in distinct.values()]
         await connection.execute(self._database.insert(DocumentRow).on_conflict_do_nothing(), rows)
@@ -240,6 +243,11 @@ class Items:
         )
 
 
+async def _undescribe(connection: AsyncConnection, which: ColumnElement[bool]) -> None:
+    """Marks documents whose attributes are about to change."""
+    await connection.execute(update(DocumentRow).where(which).values(revision=DocumentRow.revision + 1))
+
+
 async def _require(connection: AsyncConnection, source_id: str) -> None:
     """Raises NotFoundError when the source was removed meanwhile."""
     if (await connection.execute(select(SourceRow.id).where(SourceRow.id == source_id))).one_or_none() is None:
@@ -276,6 +284,8 @@ def _document_row(document: Document) -> dict[str, Any]:
         "details": dict(document.metadata),
         "chunk_count": len(document.chunks),
         "indexed": False,
+        "revision": 0,
+        "described": 0,
         "embedder": "",
         "embedded_chunks": 0,
     }

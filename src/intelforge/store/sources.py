@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from intelforge.core.clock import Clock, utc_now
 from intelforge.core.reports import SourceStatus
 from intelforge.core.values import ItemState, Source, SourceKind
 from intelforge.store.database import Database
-from intelforge.store.tables import ItemRow, SourceRow
+from intelforge.store.tables import DocumentRow, ItemRow, SourceRow
 
 
 class Sources:
@@ -36,7 +37,9 @@ class Sources:
             index_elements=["kind", "uri"], set_={"options": row["options"], "access": row["access"]}
         ).returning(SourceRow)
         async with self._database.write() as connection:
-            return _source((await connection.execute(statement)).one())
+            added = _source((await connection.execute(statement)).one())
+            await _undescribe(connection, added.id)
+            return added
 
     async def all(self) -> list[Source]:
         async with self._database.read() as connection:
@@ -72,11 +75,19 @@ class Sources:
     async def remove(self, source_id: str) -> None:
         """Removes the source with its items and their history. Documents are left to the reconciler."""
         async with self._database.write() as connection:
+            await _undescribe(connection, source_id)
             await connection.execute(delete(SourceRow).where(SourceRow.id == source_id))
 
     async def _update(self, source_id: str, values: Mapping[str, str | datetime | None]) -> None:
         async with self._database.write() as connection:
             await connection.execute(update(SourceRow).where(SourceRow.id == source_id).values(**values))
+
+
+async def _undescribe(connection: AsyncConnection, source_id: str) -> None:
+    """Marks the source's documents, whose attributes are about to change."""
+    of_source = select(ItemRow.document_id).where(ItemRow.source_id == source_id)
+    marked = update(DocumentRow).where(DocumentRow.id.in_(of_source))
+    await connection.execute(marked.values(revision=DocumentRow.revision + 1))
 
 
 def _source(row: Any) -> Source:

@@ -68,6 +68,9 @@ class DocumentRow(Table):
     indexed: Mapped[bool] = mapped_column(default=False)
     embedder: Mapped[str] = mapped_column(String(255), default="")
     embedded_chunks: Mapped[int] = mapped_column(Integer, default=0)
+    # Counts up when what the document can be filtered by may have changed; `described` is what the index has.
+    revision: Mapped[int] = mapped_column(Integer, default=0)
+    described: Mapped[int] = mapped_column(Integer, default=0)
     created_at: Mapped[datetime] = mapped_column(Instant)
     # Last, so that SQLite reads the other columns without walking through the text.
     text: Mapped[str] = mapped_column(Text)
