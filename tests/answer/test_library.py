@@ -22,7 +22,7 @@ async def test_a_library_shows_its_scope_alone_and_says_when_a_document_is_gone(
     documents, store = Documents(database), MemoryStore()
     await Sources(database).add(SOURCE)
     await Items(database).record("s1", [Ingested(ref=ItemRef(uri="a"), content_hash="h", document=DOCUMENT)])
-    await store.add(DOCUMENT.chunks)
+    await store.add(DOCUMENT.chunks, await documents.attributes([DOCUMENT.id]))
     retriever = Retriever(documents, store, None)
     ann = ScopedLibrary(retriever, documents, Scope(principals=("ann",)))
     assert [hit.uri for hit in await ann.search("needle", limit=5)] == ["a"]

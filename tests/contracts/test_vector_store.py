@@ -13,8 +13,8 @@ import pytest
 
 from intelforge.core.errors import InvalidInputError
 from intelforge.core.registry import load_backend
-from intelforge.core.values import Chunk
-from intelforge.index.protocol import Held, Vectors, VectorStore
+from intelforge.core.values import Attributes, Chunk
+from intelforge.index.protocol import Filter, Held, Vectors, VectorStore
 
 URLS = ["memory:", "lancedb:index"]
 PERSISTENT = ["lancedb:index"]
@@ -315,3 +315,76 @@ async def test_what_is_held_is_counted(store: VectorStore) -> None:
     assert await store.count() == Held(3, 1)
     await store.delete(["a"])
     assert await store.count() == Held(1, 0)
+
+
+ANN, BOB, ALL = "principal:ann", "principal:o'bob; DROP", "principal:everyone"
+ABOUT = {
+    "open": Attributes(labels=frozenset({ALL, "language:python"}), modified=100.0, quality=0.9),
+    "ann": Attributes(labels=frozenset({ANN, "language:go"}), modified=200.5, quality=0.5),
+    "both": Attributes(labels=frozenset({ANN, BOB, "language:python", "tag:über"}), modified=300.0, quality=0.1),
+    "none": Attributes(),
+}
+
+
+def of(*labels: str) -> frozenset[str]:
+    return frozenset(labels)
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (Filter(), {"open", "ann", "both", "none", "unknown"}),
+        (Filter(any_of=(of(ALL),)), {"open"}),
+        (Filter(any_of=(of(ANN),)), {"ann", "both"}),
+        (Filter(any_of=(of(BOB),)), {"both"}),
+        (Filter(any_of=(of(ALL, ANN),)), {"open", "ann", "both"}),
+        (Filter(any_of=(of(ALL, ANN), of("language:python"))), {"open", "both"}),
+        (Filter(any_of=(of(ANN), of("language:python"), of("tag:über"))), {"both"}),
+        (Filter(any_of=(of("principal:eve"),)), set()),
+        (Filter(any_of=(of(),)), set()),
+        (Filter(any_of=(of(ALL, ANN),), none_of=of("language:go")), {"open", "both"}),
+        (Filter(none_of=of(ANN)), {"open", "none", "unknown"}),
+        (Filter(since=200.5), {"ann", "both"}),
+        (Filter(since=100.0, until=200.5), {"open"}),
+        (Filter(least_quality=0.5, any_of=(of(ALL, ANN),)), {"open", "ann"}),
+        (Filter(documents=frozenset({"ann", "none", "absent"})), {"ann", "none"}),
+        (Filter(documents=frozenset()), set()),
+        (Filter(documents=frozenset({"it's"})), set()),
+    ],
+)
+async def test_a_search_finds_what_its_filter_admits_and_nothing_else(
+    store: VectorStore, where: Filter, expected: set[str]
+) -> None:
+    names = [*ABOUT, "unknown"]
+    await store.add([chunk(name, "shared words") for name in names], ABOUT)
+    await store.add_vectors([f"{name}:0" for name in names], np.stack([unit(1, n) for n in range(5)]), ABOUT)
+    for _ in range(2):
+        for query in ("shared", '"shared words"', unit(1)):
+            assert {hit.document_id for hit in await store.search(query, limit=10, where=where)} == expected
+        await store.maintain()
+
+
+async def test_a_filter_costs_no_hits(store: VectorStore) -> None:
+    """The few that are admitted are found however many better ones are not."""
+    many = [chunk(f"hidden{number}", "needle needle needle") for number in range(300)]
+    few = chunk("seen", "a needle in a long text about quite other things that go on and on")
+    about = {"seen": Attributes(labels=of(ANN))}
+    await store.add([*many, few], about)
+    vectors = np.stack([*[unit(1)] * 300, unit(0, 1)])
+    await store.add_vectors([each.id for each in (*many, few)], vectors, about)
+    for query in ("needle", unit(1)):
+        assert [hit.document_id for hit in await store.search(query, limit=1, where=Filter(any_of=(of(ANN),)))] == [
+            "seen"
+        ]
+
+
+async def test_attributes_are_replaced_without_adding_the_text_again(store: VectorStore) -> None:
+    await store.add([chunk("a", "needle one"), chunk("b", "needle two")], {"a": ABOUT["ann"], "b": ABOUT["ann"]})
+    await store.add_vectors(["a:0", "b:0"], np.stack([unit(1), unit(0, 1)]), {"a": ABOUT["ann"], "b": ABOUT["ann"]})
+    await store.maintain()
+    await store.describe({"a": ABOUT["open"], "b": Attributes(), "absent": ABOUT["open"]})
+    for query in ("needle", unit(1)):
+        assert {hit.document_id for hit in await store.search(query, limit=5, where=Filter(any_of=(of(ALL),)))} == {"a"}
+        assert await store.search(query, limit=5, where=Filter(any_of=(of(ANN, BOB),))) == []
+    await store.describe({})
+    assert await store.count() == Held(2, 2)

@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,8 @@ async def put(database: Database, store: MemoryStore, source: Source, texts: dic
     documents = {uri: make_document(text, title=uri) for uri, text in texts.items()}
     outcomes = [Ingested(ref=ItemRef(uri=uri), content_hash=uri, document=d) for uri, d in documents.items()]
     await Items(database).record(source.id, outcomes)
-    await store.add([chunk for document in documents.values() for chunk in document.chunks])
+    about = await Documents(database).attributes([document.id for document in documents.values()])
+    await store.add([chunk for document in documents.values() for chunk in document.chunks], about)
 
 
 async def test_a_hit_tells_place_lines_and_duplicates(
@@ -62,6 +64,21 @@ async def test_what_the_database_does_not_hold_as_current_is_left_out(
     await store.add(make_document("unknown needle").chunks)
     await Items(database).gone("s1", ["a.txt"])
     assert [hit.chunk.text for hit in await retriever.search("needle", limit=5, scope=Scope())] == ["present needle"]
+
+
+async def test_what_the_index_knows_too_late_is_withheld_all_the_same(
+    database: Database, store: MemoryStore, retriever: Retriever
+) -> None:
+    await put(database, store, OPEN, {"a.txt": "one needle"})
+    await Sources(database).add(replace(OPEN, access=("ann",)))
+    assert await retriever.search("needle", limit=5, scope=Scope()) == []
+
+
+async def test_hits_of_a_small_source_are_found_among_very_many(database: Database, store: MemoryStore) -> None:
+    retriever = Retriever(Documents(database), store, None)
+    await put(database, store, OPEN, {f"{n}.txt": f"needle needle {n}" for n in range(2500)})
+    await put(database, store, PAGE, {PAGE.uri: "a needle in a long text about quite other things, at the very end"})
+    assert [hit.uri for hit in await retriever.search("needle", limit=3, scope=Scope(source_id="s3"))] == [PAGE.uri]
 
 
 async def test_many_hits_nobody_may_see_do_not_hide_the_few_one_may(

@@ -1,5 +1,7 @@
-from intelforge.core.values import ItemRef, Source, SourceKind
-from intelforge.index.protocol import Held
+from dataclasses import replace
+
+from intelforge.core.values import EVERYONE, ItemRef, Source, SourceKind
+from intelforge.index.protocol import Filter, Held
 from intelforge.ingest.index import Indexer, Repairs
 from intelforge.store.items import Ingested
 from intelforge.testing.documents import make_document
@@ -72,3 +74,33 @@ async def test_a_document_that_comes_back_is_embedded_again(scene: Ingestion) ->
     scene.collector.texts = {"b.txt": ONE.text}
     await scene.sync()
     assert await scene.store.inventory() == {ONE.id: Held(2, 2)}
+
+
+async def test_a_change_of_access_reaches_the_index(scene: Ingestion) -> None:
+    scene.collector.texts = {"a.txt": "subject alpha", "b.txt": "subject beta"}
+    await scene.sync()
+    ann, everyone = (Filter(any_of=(frozenset({f"principal:{name}"}),)) for name in ("ann", EVERYONE))
+    assert len(await scene.store.search("subject", limit=5, where=everyone)) == 2
+    await scene.sources.add(replace(SOURCE, access=("ann",)))
+    async with scene.holder() as holder:
+        await Indexer(scene.documents, scene.store, holder).follow()
+    assert await scene.store.search("subject", limit=5, where=everyone) == []
+    assert len(await scene.store.search("subject", limit=5, where=ann)) == 2
+    assert await scene.documents.undescribed(limit=5) == []
+
+
+async def test_a_document_of_two_sources_has_the_attributes_of_both(scene: Ingestion) -> None:
+    scene.collector.texts = {"a.txt": "about alpha"}
+    await scene.sync()
+    other = await scene.sources.add(Source(id="s2", kind=SourceKind.GIT, uri="/other", access=("ann",)))
+    copy = Ingested(ref=ItemRef(uri="copy.txt"), content_hash="h", document=make_document("about alpha"))
+    await scene.items.record(other.id, [copy])
+    async with scene.holder() as holder:
+        await Indexer(scene.documents, scene.store, holder).follow()
+    for label in ("principal:ann", f"principal:{EVERYONE}", "source:s1", "source:s2", "kind:git", "kind:folder"):
+        assert len(await scene.store.search("alpha", limit=5, where=Filter(any_of=(frozenset({label}),)))) == 1
+    await scene.items.gone("s2", ["copy.txt"])
+    async with scene.holder() as holder:
+        await Indexer(scene.documents, scene.store, holder).follow()
+    assert await scene.store.search("alpha", limit=5, where=Filter(any_of=(frozenset({"source:s2"}),))) == []
+    assert len(await scene.store.search("alpha", limit=5, where=Filter(any_of=(frozenset({"source:s1"}),)))) == 1

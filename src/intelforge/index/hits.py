@@ -9,12 +9,12 @@ from typing import Final
 
 from intelforge.core.errors import ErrorCode, StorageError
 from intelforge.core.values import EVERYONE, Hit, SourceKind
-from intelforge.index.protocol import Embedder, VectorStore
+from intelforge.index.protocol import Embedder, Filter, VectorStore
 from intelforge.index.search import Fused, search
 from intelforge.store.documents import Documents, Place, chunk_value
 
 MORE: Final = 4
-"""times as many candidates each time too few may be seen"""
+"""times as many candidates each time the index was behind the database on too many of them"""
 MOST: Final = 2000
 """candidates at the most"""
 
@@ -25,6 +25,14 @@ class Scope:
 
     principals: Sequence[str] = (EVERYONE,)
     source_id: str | None = None
+
+    @property
+    def where(self) -> Filter:
+        """The scope as the index knows it: what it lets through is still held against the database."""
+        groups = [frozenset(f"principal:{principal}" for principal in (EVERYONE, *self.principals))]
+        if self.source_id is not None:
+            groups.append(frozenset({f"source:{self.source_id}"}))
+        return Filter(any_of=tuple(groups))
 
 
 class Retriever:
@@ -41,7 +49,14 @@ class Retriever:
         counts = await self._documents.counts(self._embedder.name if self._embedder else "")
         embedded = counts.embedded / counts.chunks if self._embedder and counts.chunks else 0.0
         while True:
-            found = await search(query, store=self._store, embedder=self._embedder, limit=candidates, embedded=embedded)
+            found = await search(
+                query,
+                store=self._store,
+                embedder=self._embedder,
+                limit=candidates,
+                embedded=embedded,
+                where=scope.where,
+            )
             if not found and counts.indexed and not (await self._store.count()).chunks:
                 raise StorageError(
                     "the index is empty although the database has documents",

@@ -4,7 +4,7 @@ import asyncio
 
 from intelforge.core.errors import InvalidInputError, ModelError
 from intelforge.index.fusion import Fused, fuse, vector_weight
-from intelforge.index.protocol import Embedder, Scored, VectorStore
+from intelforge.index.protocol import EVERYTHING, Embedder, Filter, Scored, VectorStore
 
 __all__ = ["Fused", "search"]
 
@@ -13,7 +13,13 @@ DEPTH = 100
 
 
 async def search(
-    query: str, *, store: VectorStore, embedder: Embedder | None, limit: int, embedded: float = 1.0
+    query: str,
+    *,
+    store: VectorStore,
+    embedder: Embedder | None,
+    limit: int,
+    embedded: float = 1.0,
+    where: Filter = EVERYTHING,
 ) -> list[Fused]:
     """The best `limit` chunks, best first. By words alone when there is no embedder, or its model fails.
 
@@ -25,16 +31,19 @@ async def search(
         raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
     depth = max(DEPTH, limit)
     lexical, vector = await asyncio.gather(
-        store.search(query, limit=depth), _by_vector(query, store=store, embedder=embedder, limit=depth)
+        store.search(query, limit=depth, where=where),
+        _by_vector(query, store=store, embedder=embedder, limit=depth, where=where),
     )
     return fuse(lexical, vector, weight=vector_weight(query, embedded=embedded) if vector else 0.0, limit=limit)
 
 
-async def _by_vector(query: str, *, store: VectorStore, embedder: Embedder | None, limit: int) -> list[Scored]:
+async def _by_vector(
+    query: str, *, store: VectorStore, embedder: Embedder | None, limit: int, where: Filter
+) -> list[Scored]:
     if embedder is None or not query.strip():
         return []
     try:
         [vector] = await embedder.embed([query])
     except ModelError:
         return []
-    return await store.search(vector, limit=limit)
+    return await store.search(vector, limit=limit, where=where)
