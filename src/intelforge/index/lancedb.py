@@ -109,10 +109,10 @@ class LanceStore:
         for document_id, attributes in about.items():
             alike.setdefault(attributes, []).append(document_id)
         for attributes, document_ids in alike.items():
-            change = {"where": _among("document_id", document_ids), "updates_sql": _attribute_sql(attributes)}
+            where, values = _among("document_id", document_ids), _attribute_sql(attributes)
             for name in (CHUNKS, VECTORS):
                 if table := await self._table(name):
-                    await self._write(partial(table.update, **change))
+                    await self._write(partial(table.update, where=where, updates_sql=values))
 
     async def delete(self, document_ids: Collection[str]) -> None:
         if not document_ids:

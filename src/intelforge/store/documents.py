@@ -141,8 +141,8 @@ class Documents:
         async with self._database.read() as connection:
             for part in slices(list(document_ids)):
                 of: dict[str, list[Any]] = {}
-                for row in await connection.execute(items.where(ItemRow.document_id.in_(part))):
-                    of.setdefault(row.document_id, []).append(row)
+                for item in await connection.execute(items.where(ItemRow.document_id.in_(part))):
+                    of.setdefault(item.document_id, []).append(item)
                 for row in await connection.execute(about.where(DocumentRow.id.in_(part))):
                     found[row.id] = _attributes(row, of.get(row.id, []))
         return found
