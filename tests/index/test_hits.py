@@ -8,6 +8,7 @@ from intelforge.index.hits import Retriever, Scope
 from intelforge.index.memory import MemoryStore
 from intelforge.store.database import Database, open_database
 from intelforge.store.documents import Documents
+from intelforge.store.facts import Facts
 from intelforge.store.items import Ingested, Items
 from intelforge.store.sources import Sources
 from intelforge.testing.documents import make_document
@@ -31,7 +32,7 @@ def store() -> MemoryStore:
 
 @pytest.fixture
 def retriever(database: Database, store: MemoryStore) -> Retriever:
-    return Retriever(Documents(database), store, None)
+    return Retriever(Documents(database), Facts(database), store, None)
 
 
 async def put(database: Database, store: MemoryStore, source: Source, texts: dict[str, str]) -> None:

@@ -9,9 +9,11 @@ from typing import Final
 
 from intelforge.core.errors import ErrorCode, StorageError
 from intelforge.core.values import EVERYONE, Hit, SourceKind
+from intelforge.index.center import load_center
 from intelforge.index.protocol import Embedder, VectorStore
 from intelforge.index.search import Fused, search
 from intelforge.store.documents import Documents, Place, chunk_value
+from intelforge.store.facts import Facts
 
 MORE: Final = 4
 """times as many candidates each time too few may be seen"""
@@ -30,8 +32,9 @@ class Scope:
 class Retriever:
     """Searches the index and gives hits."""
 
-    def __init__(self, documents: Documents, store: VectorStore, embedder: Embedder | None) -> None:
+    def __init__(self, documents: Documents, facts: Facts, store: VectorStore, embedder: Embedder | None) -> None:
         self._documents = documents
+        self._facts = facts
         self._store = store
         self._embedder = embedder
 
@@ -40,8 +43,16 @@ class Retriever:
         candidates = limit
         counts = await self._documents.counts(self._embedder.name if self._embedder else "")
         embedded = counts.embedded / counts.chunks if self._embedder and counts.chunks else 0.0
+        center = await load_center(self._facts, self._embedder.name) if self._embedder else None
         while True:
-            found = await search(query, store=self._store, embedder=self._embedder, limit=candidates, embedded=embedded)
+            found = await search(
+                query,
+                store=self._store,
+                embedder=self._embedder,
+                limit=candidates,
+                embedded=embedded,
+                center=center,
+            )
             if not found and counts.indexed and not (await self._store.count()).chunks:
                 raise StorageError(
                     "the index is empty although the database has documents",
