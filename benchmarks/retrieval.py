@@ -21,6 +21,7 @@ from typing import Any
 
 from intelforge.core.registry import load_backend
 from intelforge.core.values import Chunk
+from intelforge.index.center import Center
 from intelforge.index.protocol import Embedder, VectorStore
 from intelforge.index.search import search
 
@@ -72,8 +73,8 @@ def recall(ranking: Sequence[str], relevant: frozenset[str], *, depth: int = DEP
 
 async def measure(collection: Collection, *, store: VectorStore, embedder: Embedder) -> dict[str, object]:
     """One line of the result: the collection, how many queries, and the measures of each part."""
-    await fill(collection, store=store, embedder=embedder)
-    rankings = [await rank(query.text, store=store, embedder=embedder) for query in collection.queries]
+    center = await fill(collection, store=store, embedder=embedder)
+    rankings = [await rank(query.text, store=store, embedder=embedder, center=center) for query in collection.queries]
     scores = {
         part: {
             "ndcg_at_10": _mean(ndcg, part, rankings, collection.queries),
@@ -84,24 +85,27 @@ async def measure(collection: Collection, *, store: VectorStore, embedder: Embed
     return {"collection": collection.name, "queries": len(collection.queries), **scores}
 
 
-async def fill(collection: Collection, *, store: VectorStore, embedder: Embedder) -> None:
-    """Stores and embeds every document as one chunk."""
+async def fill(collection: Collection, *, store: VectorStore, embedder: Embedder) -> Center:
+    """Stores and embeds every document as one chunk; gives the centre of the vectors, which embedding notes."""
     chunks = [
         Chunk(id=f"{document_id}:0", document_id=document_id, ordinal=0, start=0, end=len(text), text=text)
         for document_id, text in collection.documents.items()
     ]
     await store.add(chunks)
-    await store.add_vectors([chunk.id for chunk in chunks], await embedder.embed([chunk.text for chunk in chunks]))
+    vectors = await embedder.embed([chunk.text for chunk in chunks])
+    await store.add_vectors([chunk.id for chunk in chunks], vectors)
     await store.maintain()
+    return Center.of(vectors)
 
 
-async def rank(query: str, *, store: VectorStore, embedder: Embedder) -> dict[str, list[str]]:
+async def rank(query: str, *, store: VectorStore, embedder: Embedder, center: Center) -> dict[str, list[str]]:
     """The documents each part gives for a query, best first."""
+    both = await search(query, store=store, embedder=embedder, limit=DEPTH, center=center)
     [vector] = await embedder.embed([query])
     return {
         "lexical": [hit.document_id for hit in await store.search(query, limit=DEPTH)],
         "vector": [hit.document_id for hit in await store.search(vector, limit=DEPTH)],
-        "hybrid": [hit.document_id for hit in await search(query, store=store, embedder=embedder, limit=DEPTH)],
+        "hybrid": [hit.document_id for hit in both],
     }
 
 

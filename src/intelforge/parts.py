@@ -144,7 +144,7 @@ class Parts:
                 self.idle.set()
 
     async def retriever(self) -> Retriever:
-        return Retriever(self.documents, await self.store(), self.embedder())
+        return Retriever(self.documents, self.facts, await self.store(), self.embedder())
 
     @asynccontextmanager
     async def syncing(self) -> AsyncIterator["SyncParts"]:

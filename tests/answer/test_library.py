@@ -9,6 +9,7 @@ from intelforge.index.hits import Retriever, Scope
 from intelforge.index.memory import MemoryStore
 from intelforge.store.database import open_database
 from intelforge.store.documents import Documents
+from intelforge.store.facts import Facts
 from intelforge.store.items import Ingested, Items
 from intelforge.store.sources import Sources
 from intelforge.testing.documents import make_document
@@ -23,7 +24,7 @@ async def test_a_library_shows_its_scope_alone_and_says_when_a_document_is_gone(
     await Sources(database).add(SOURCE)
     await Items(database).record("s1", [Ingested(ref=ItemRef(uri="a"), content_hash="h", document=DOCUMENT)])
     await store.add(DOCUMENT.chunks, await documents.attributes([DOCUMENT.id]))
-    retriever = Retriever(documents, store, None)
+    retriever = Retriever(documents, Facts(database), store, None)
     ann = ScopedLibrary(retriever, documents, Scope(principals=("ann",)))
     assert [hit.uri for hit in await ann.search("needle", limit=5)] == ["a"]
     assert await ann.text(DOCUMENT.id) == DOCUMENT.text

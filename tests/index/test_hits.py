@@ -9,6 +9,7 @@ from intelforge.index.hits import Retriever, Scope
 from intelforge.index.memory import MemoryStore
 from intelforge.store.database import Database, open_database
 from intelforge.store.documents import Documents
+from intelforge.store.facts import Facts
 from intelforge.store.items import Ingested, Items
 from intelforge.store.sources import Sources
 from intelforge.testing.documents import make_document
@@ -32,7 +33,7 @@ def store() -> MemoryStore:
 
 @pytest.fixture
 def retriever(database: Database, store: MemoryStore) -> Retriever:
-    return Retriever(Documents(database), store, None)
+    return Retriever(Documents(database), Facts(database), store, None)
 
 
 async def put(database: Database, store: MemoryStore, source: Source, texts: dict[str, str]) -> None:
@@ -75,7 +76,7 @@ async def test_what_the_index_knows_too_late_is_withheld_all_the_same(
 
 
 async def test_hits_of_a_small_source_are_found_among_very_many(database: Database, store: MemoryStore) -> None:
-    retriever = Retriever(Documents(database), store, None)
+    retriever = Retriever(Documents(database), Facts(database), store, None)
     await put(database, store, OPEN, {f"{n}.txt": f"needle needle {n}" for n in range(2500)})
     await put(database, store, PAGE, {PAGE.uri: "a needle in a long text about quite other things, at the very end"})
     assert [hit.uri for hit in await retriever.search("needle", limit=3, scope=Scope(source_id="s3"))] == [PAGE.uri]

@@ -1,8 +1,10 @@
 import asyncio
 
+import numpy as np
 import pytest
 
 from intelforge.core.reports import Progress, Stage
+from intelforge.index.center import load_center
 from intelforge.index.protocol import Held
 from intelforge.ingest import embed as module
 from intelforge.ingest.embed import RATE_FACT
@@ -100,3 +102,12 @@ async def test_vectors_of_a_document_whose_progress_was_set_back_meanwhile_are_n
     await scene.sync()
     assert (await scene.store.inventory())[long] == Held(10, 10)
     assert (await scene.documents.counts("hash")).embedded == 11
+
+
+async def test_the_centre_of_all_vectors_is_on_record(scene: Ingestion, embedder: HashEmbedder) -> None:
+    await scene.sync()
+    center = await load_center(scene.facts, embedder.name)
+    vectors = await HashEmbedder().embed([*LONG.split("\n\n"), SHORT])
+    assert center
+    assert center.number == 11
+    assert np.allclose(center.mean, vectors.mean(axis=0), atol=1e-6)

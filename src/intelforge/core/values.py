@@ -148,7 +148,7 @@ class Hit:
     score: float
     """fused; higher is better; comparable within one search only"""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """by part: `lexical` (BM25) and `vector` (cosine); a part that did not find the chunk is absent"""
+    """by part: `lexical` (BM25) and `vector` (cosine to what is special about the query); absent where not found"""
     source_id: str = ""
     uri: str = ""
     """of the item within its source"""

@@ -9,9 +9,11 @@ from typing import Final
 
 from intelforge.core.errors import ErrorCode, StorageError
 from intelforge.core.values import EVERYONE, Hit, SourceKind
+from intelforge.index.center import load_center
 from intelforge.index.protocol import Embedder, Filter, VectorStore
 from intelforge.index.search import Fused, search
 from intelforge.store.documents import Documents, Place, chunk_value
+from intelforge.store.facts import Facts
 
 MORE: Final = 4
 """times as many candidates each time the index was behind the database on too many of them"""
@@ -38,8 +40,9 @@ class Scope:
 class Retriever:
     """Searches the index and gives hits."""
 
-    def __init__(self, documents: Documents, store: VectorStore, embedder: Embedder | None) -> None:
+    def __init__(self, documents: Documents, facts: Facts, store: VectorStore, embedder: Embedder | None) -> None:
         self._documents = documents
+        self._facts = facts
         self._store = store
         self._embedder = embedder
 
@@ -48,6 +51,7 @@ class Retriever:
         candidates = limit
         counts = await self._documents.counts(self._embedder.name if self._embedder else "")
         embedded = counts.embedded / counts.chunks if self._embedder and counts.chunks else 0.0
+        center = await load_center(self._facts, self._embedder.name) if self._embedder else None
         while True:
             found = await search(
                 query,
@@ -56,6 +60,7 @@ class Retriever:
                 limit=candidates,
                 embedded=embedded,
                 where=scope.where,
+                center=center,
             )
             if not found and counts.indexed and not (await self._store.count()).chunks:
                 raise StorageError(

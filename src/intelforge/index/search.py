@@ -3,6 +3,7 @@
 import asyncio
 
 from intelforge.core.errors import InvalidInputError, ModelError
+from intelforge.index.center import Center
 from intelforge.index.fusion import Fused, fuse, vector_weight
 from intelforge.index.protocol import EVERYTHING, Embedder, Filter, Scored, VectorStore
 
@@ -20,10 +21,12 @@ async def search(
     limit: int,
     embedded: float = 1.0,
     where: Filter = EVERYTHING,
+    center: Center | None = None,
 ) -> list[Fused]:
     """The best `limit` chunks, best first. By words alone when there is no embedder, or its model fails.
 
-    `embedded` is the share of all chunks that have a vector, in [0, 1]: the vector part counts that much less.
+    `embedded` is the share of all chunks that have a vector, in [0, 1]: the vector part counts that much less. `center`
+    is that of their vectors.
 
     Raises InvalidInputError for a limit below one, StorageError when the store cannot be read.
     """
@@ -32,13 +35,13 @@ async def search(
     depth = max(DEPTH, limit)
     lexical, vector = await asyncio.gather(
         store.search(query, limit=depth, where=where),
-        _by_vector(query, store=store, embedder=embedder, limit=depth, where=where),
+        _by_vector(query, store, embedder, center, depth, where),
     )
     return fuse(lexical, vector, weight=vector_weight(query, embedded=embedded) if vector else 0.0, limit=limit)
 
 
 async def _by_vector(
-    query: str, *, store: VectorStore, embedder: Embedder | None, limit: int, where: Filter
+    query: str, store: VectorStore, embedder: Embedder | None, center: Center | None, limit: int, where: Filter
 ) -> list[Scored]:
     if embedder is None or not query.strip():
         return []
@@ -46,4 +49,4 @@ async def _by_vector(
         [vector] = await embedder.embed([query])
     except ModelError:
         return []
-    return await store.search(vector, limit=limit, where=where)
+    return await store.search(center.leave(vector) if center else vector, limit=limit, where=where)

@@ -10,6 +10,7 @@ import numpy as np
 
 from intelforge.core.reports import Progress, Stage
 from intelforge.core.values import Chunk
+from intelforge.index.center import Center, load_center, save_center
 from intelforge.index.protocol import Embedder, Vectors, VectorStore
 from intelforge.ingest.index import LEASE as INDEX_LEASE
 from intelforge.jobs.leases import LeaseHolder, NotHeldError
@@ -99,6 +100,7 @@ class Embedding:
                     )
                 )
                 await self._facts.set(RATE_FACT, f"{rate:.2f}")
+                await self._note_center(vectors)
                 if windows % MAINTAIN_EVERY == 0:
                     await self._maintain()
         if windows and not stopped():
@@ -143,6 +145,11 @@ class Embedding:
                 await self._store.add_vectors([window.chunks[row].id for row in kept], vectors[kept], about)
             done = {key: last for key, (_, last) in window.progress.items() if key in fit}
             await self._documents.set_embedded(done, embedder=name)
+
+    async def _note_center(self, vectors: Vectors) -> None:
+        before = await load_center(self._facts, self._embedder.name)
+        new = Center.of(vectors)
+        await save_center(self._facts, self._embedder.name, before.joined(new) if before else new)
 
     async def _maintain(self) -> None:
         async with self._leases.hold(INDEX_LEASE, detail="folding the index"):
