@@ -314,7 +314,7 @@ async def test_a_missing_model_leaves_search_by_words_and_says_so(
         assert len(await workspace.search("carrots")) == 1
         status = await workspace.status()
         assert (status.embedder, status.embedded) == ("none:", 0)
-        assert status.notes == ("search is by words only: its weights are not here. pull them",)
+        assert status.notes == ("search is by words only: its weights are not here; pull them",)
         [check] = [check for check in await workspace.doctor() if check.name == "embedding model"]
         assert (check.ok, check.required, check.fix) == (False, False, "pull them")
 

@@ -118,7 +118,8 @@ async def _index(parts: Parts) -> Check:
     ok = differing == 0 and behind == 0
     detail = f"{parts.settings.index}: {len(held):,} documents"
     if not ok:
-        detail += f", {differing} differ from the database, {behind} chunks are missing"
+        detail += f", {differing} documents differ from the database" if differing else ""
+        detail += f", {behind} chunks are missing" if behind else ""
     return Check(name="index", ok=ok, detail=detail, fix="" if ok else "run: intelforge sync")
 
 
@@ -157,13 +158,14 @@ async def _sources(parts: Parts) -> Check:
         return Check(name="sources", ok=False, detail="there are none", fix="run: intelforge add PATH_OR_URL")
     missing = await asyncio.to_thread(_missing, [one.source.uri for one in found])
     broken = [one for one in found if one.error]
-    detail = f"{len(found)} sources"
+    detail = f"{len(found)} sources" if len(found) > 1 else "1 source"
     if missing:
         detail += f"; not there: {', '.join(missing[:3])}"
-    elif broken:
-        detail += f"; {broken[0].source.uri}: {broken[0].error}"
+    for one in broken:
+        detail += f"; {one.source.uri}: {one.error.removeprefix(f'{one.source.uri}: ')}"
     ok = not missing and not broken
-    fix = "" if ok else "mount or restore it, or run: intelforge sources remove ID"
+    fix = "" if ok else "mount or restore it" if missing else "check address and network, then run: intelforge sync"
+    fix += "" if ok else ", or run: intelforge sources remove ID"
     return Check(name="sources", ok=ok, detail=detail, fix=fix)
 
 
@@ -176,7 +178,7 @@ async def _git(parts: Parts) -> Check:
 async def _model(parts: Parts) -> Check:
     model = await parts.model()
     if model is None:
-        detail = f"{parts.settings.llm}: no language model; answers are quoted sentences"
+        detail = f"{parts.settings.llm.rstrip(':')}: no language model; answers are quoted sentences"
         return Check(name="language model", ok=True, detail=detail)
     return Check(name="language model", ok=True, detail=model.name)
 

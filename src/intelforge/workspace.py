@@ -230,7 +230,7 @@ class Workspace:
         with parts.answering():
             found = await answer(question, library=library, embed=embedder.embed if embedder else None, model=model)
         counts = await parts.documents.counts(embedder.name if embedder else "")
-        return replace(found, notes=(*found.notes, *self._answer_notes(counts)))
+        return replace(found, notes=(*found.notes, *await self._answer_notes(counts)))
 
     async def show(
         self, document: str, *, span: tuple[int, int] | None = None, principals: Sequence[str] = (EVERYONE,)
@@ -287,10 +287,16 @@ class Workspace:
         """Whether any item that is or was this document belongs to a source these principals may see."""
         return bool({EVERYONE, *principals} & await self._parts.documents.access(document_id))
 
-    def _answer_notes(self, counts: Counts) -> tuple[str, ...]:
+    async def _answer_notes(self, counts: Counts) -> tuple[str, ...]:
+        sources = await self._parts.sources.all() if counts.chunks == 0 else []
+        hint = (
+            "run: intelforge sync, then: intelforge status"
+            if sources
+            else "run: intelforge add PATH_OR_URL, then: intelforge sync"
+        )
         embedder = self._parts.embedder()
         if counts.chunks == 0:
-            return ("the workspace is empty; add a source and run: intelforge sync",)
+            return (f"the workspace is empty; {hint}",)
         if embedder and counts.embedded < counts.chunks:
             return (f"{counts.embedded} of {counts.chunks} chunks are embedded; the ranking improves as more are",)
         return self._notes(counts.chunks - counts.indexed)

@@ -1,3 +1,4 @@
+import shlex
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,25 @@ def test_the_nearest_workspace_upward_is_found(tmp_path: Path) -> None:
     assert find_workspace(tmp_path / "a" / "b") == tmp_path
     with pytest.raises(NotFoundError, match="no workspace"):
         find_workspace(Path("/"))
+
+
+@pytest.mark.parametrize("value", ["auto", "none", "none:", "ollama:qwen3:8b", "http://localhost:1234/v1#m"])
+def test_a_language_model_is_set_as_it_is_documented(tmp_path: Path, value: str) -> None:
+    write_setting(tmp_path, "llm", value)
+    assert load_settings(tmp_path, environment={})[0].llm == value
+
+
+@pytest.mark.parametrize("line", ["llm = 5", "ignore = 'x'", "workers = 'many'"])
+def test_the_fix_that_is_offered_mends_the_file(tmp_path: Path, line: str) -> None:
+    (tmp_path / FILE_NAME).write_text(f"{line}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(tmp_path, environment={})
+    words = shlex.split(caught.value.hint.removeprefix("run: intelforge config set "))
+    write_setting(tmp_path, *words)
+    load_settings(tmp_path, environment={})
+
+
+def test_an_unknown_name_is_placed_in_its_file_and_may_be_deleted(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text("nope = 1\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"'nope' \(in {tmp_path}.*delete that line"):
+        write_setting(tmp_path, "workers", "2")

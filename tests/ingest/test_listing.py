@@ -37,6 +37,7 @@ async def listed(listing: Listing, collector: MemoryCollector) -> list[str]:
         (known(ItemState.READY, "timed_out"), True, "changed"),
         (known(ItemState.FAILED, "damaged"), False, "unchanged"),
         (known(ItemState.FAILED, "timed_out"), True, "changed"),
+        (known(ItemState.FAILED, "unreadable"), True, "changed"),
         (known(ItemState.SKIPPED, "unsupported"), False, "unchanged"),
         (known(ItemState.SKIPPED, "unsupported", text="old"), True, "changed"),
     ],

@@ -22,6 +22,8 @@ from intelforge.refine.media import detect, language_of
         ("paper.pdf", b"not a paper", None, media.PLAIN),
         ("note", b"words", "application/octet-stream", media.PLAIN),
         ("a.txt", b"%PDF-1.4", None, media.PDF),
+        ("a.txt", b"\n\xef\x00junk\x00\x01\x02\n%PDF-1.4\n\x00", None, media.PDF),
+        ("a.md", b"# Signatures\nPDF files begin with %PDF-1.7\n", None, media.MARKDOWN),
         ("unknown.xyz", "Grüße".encode("utf-16"), None, media.PLAIN),
     ],
 )

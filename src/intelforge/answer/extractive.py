@@ -41,6 +41,8 @@ def _chosen(ranked: Sequence[Candidate]) -> list[Candidate]:
     for each in ranked:
         if len(chosen) == MAX_SENTENCES or each.score < RELATIVE * ranked[0].score:
             break
+        if each.sentence.kind == "signature" and chosen:
+            continue  # it says how something is called, not what was asked
         if not any(_repeats(each, other) for other in chosen):
             chosen.append(each)
     return chosen

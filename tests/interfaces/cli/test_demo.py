@@ -9,6 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from intelforge.core.errors import ErrorCode, IntelForgeError, ModelError, StorageError
+from intelforge.core.reports import SyncReport
 from intelforge.interfaces.cli.demo import LEFT_OUT, QUESTIONS
 from intelforge.interfaces.cli.schema import DemoOutput, plain
 from intelforge.testing.terminal import Terminal
@@ -70,7 +71,7 @@ def test_citation_that_does_not_resolve_is_counted(terminal: Terminal, folder: P
 def test_without_the_model_it_goes_on_and_says_so(terminal: Terminal, folder: Path) -> None:
     terminal.pull_error = ModelError("the hub cannot be reached", hint="check your connection")
     assert terminal.run("demo") == 0
-    note = "Note: search is by words alone, without the embedding model: the hub cannot be reached. check your"
+    note = "Note: search is by words alone, without the embedding model: the hub cannot be reached; check your"
     assert note in terminal.out
 
 
@@ -94,6 +95,16 @@ def test_sync_that_fails_ends_it_with_that_error(terminal: Terminal, folder: Pat
         patch.setattr(FakeWorkspace, "sync", sync)
         assert terminal.run("demo") == 17
     assert terminal.err == "error: the disk is full\n"
+
+
+def test_a_sync_that_was_stopped_ends_the_questions_too(terminal: Terminal, folder: Path) -> None:
+    async def sync(self: FakeWorkspace, *sources: str, report: object = None) -> SyncReport:
+        return SyncReport(complete=False)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeWorkspace, "sync", sync)
+        assert terminal.json("demo")["questions"] == []
+    assert not [call for call in terminal.workspace.calls if call[0] == "ask"]
 
 
 def test_question_that_fails_takes_the_sync_down_with_it(terminal: Terminal, folder: Path) -> None:

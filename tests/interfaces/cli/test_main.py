@@ -1,5 +1,6 @@
 """The command line as a whole: what every command has in common."""
 
+import errno
 import io
 import json
 import os
@@ -80,7 +81,7 @@ def test_version(terminal: Terminal) -> None:
 def test_error_is_one_line_and_its_code_is_the_exit_code(terminal: Terminal, code: ErrorCode) -> None:
     terminal.workspace.error = IntelForgeError("the disk\nis full", hint="free some space", code=code)
     assert terminal.run("status") == OUTCOMES[code].exit_code
-    assert terminal.err == "error: the disk is full. free some space\n"
+    assert terminal.err == "error: the disk is full; free some space\n"
     assert terminal.out == ""
 
 
@@ -122,7 +123,7 @@ def test_mistake_in_the_line_is_one_line_and_exit_code_2(
 def test_unexpected_error_is_one_line_that_names_debug(terminal: Terminal) -> None:
     terminal.workspace.error = RuntimeError("wires crossed")
     assert terminal.run("status") == 1
-    assert terminal.err == "error: unexpected RuntimeError: wires crossed. run again with --debug\n"
+    assert terminal.err == "error: unexpected RuntimeError: wires crossed; run again with --debug\n"
     assert terminal.json("status")["error"]["code"] == "internal"
 
 
@@ -211,6 +212,16 @@ def test_an_interrupt_while_the_program_loads_is_one_line(tmp_path: Path) -> Non
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     ended = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "error: interrupted\n")
+    asked = [*command[:-1], "status", "--json"]
+    ended = subprocess.run(asked, check=False, capture_output=True, text=True, env=environment)
+    assert json.loads(ended.stdout)["error"]["code"] == "interrupted"
+    assert (ended.returncode, ended.stderr) == (130, "")
+
+
+def test_a_full_disk_below_the_output_is_told(terminal: Terminal) -> None:
+    terminal.workspace.error = OSError(errno.ENOSPC, "No space left on device")
+    assert terminal.run("status") == 17
+    assert terminal.err == "error: the disk is full; free some space and run again\n"
 
 
 def test_every_error_code_has_an_outcome() -> None:

@@ -51,7 +51,7 @@ def test_interrupted_sync_stops_cleanly_reports_and_says_how_to_go_on(
 ) -> None:
     replace_sync(monkeypatch, until_stopped)
     assert terminal.run("sync") == 130
-    assert terminal.out.startswith("9 added, 1 failed;")
+    assert terminal.out.startswith("9 added, 1 failed, ")
     assert terminal.err.splitlines() == [
         "stopping after the running batch; press Ctrl-C again to stop at once",
         "stopped; nothing is lost. Go on with: intelforge sync",
@@ -69,7 +69,7 @@ def test_second_interrupt_ends_at_once_and_says_how_to_go_on(
 ) -> None:
     replace_sync(monkeypatch, until_cancelled)
     assert terminal.run("-w", "/here", "sync") == 130
-    assert terminal.err.endswith("error: interrupted. go on with: intelforge -w /here sync\n")
+    assert terminal.err.endswith("error: interrupted; go on with: intelforge -w /here sync\n")
     assert terminal.workspace.closed == 1
 
 

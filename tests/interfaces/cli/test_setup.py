@@ -8,7 +8,7 @@ def test_init_takes_the_path_or_the_global_option(terminal: Terminal) -> None:
     assert terminal.json("-w", "/b", "init")["path"] == "/b"
     assert terminal.json("init")["path"] == str(Path.cwd())
     assert terminal.run("-w", "/b", "init", "/a") == 2
-    assert terminal.err == "error: two folders are named. give PATH or --workspace, not both\n"
+    assert terminal.err == "error: two folders are named; give PATH or --workspace, not both\n"
 
 
 def test_init_says_what_comes_next(terminal: Terminal) -> None:
@@ -41,4 +41,4 @@ def test_models_pull_fetches_the_default_model(terminal: Terminal) -> None:
 
 def test_unknown_model_is_refused_with_the_known_ones(terminal: Terminal) -> None:
     assert terminal.run("models", "pull", "moon") == 4
-    assert terminal.err == "error: there is no model 'moon'. known: all-MiniLM-L6-v2\n"
+    assert terminal.err == "error: there is no model 'moon'; known: all-MiniLM-L6-v2\n"

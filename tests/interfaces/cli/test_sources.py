@@ -43,4 +43,4 @@ def test_on_a_terminal_it_asks_first(
 
 def test_unknown_source_is_named(terminal: Terminal) -> None:
     assert terminal.run("sources", "remove", "moon", "--yes") == 4
-    assert terminal.err == "error: there is no source 'moon'. run: intelforge sources\n"
+    assert terminal.err == "error: there is no source 'moon'; run: intelforge sources\n"

@@ -35,7 +35,7 @@ def test_status_shows_states_embedding_and_failures_with_reasons() -> None:
     lines = lines_of(render_status(replace(make_status(), running=("sync by 4711",), notes=("a note",)), HERE))
     assert "Items      9 ready, 1 failed" in lines
     assert "Documents  9 in 40 chunks" in lines
-    assert "Embedded   10 of 40 chunks (25%) by onnx:all-MiniLM-L6-v2; 3.0 s left" in lines
+    assert "Embedded   10 of 40 chunks (25%) by onnx:all-MiniLM-L6-v2; 3.0 s of work left" in lines
     assert "Running    sync by 4711" in lines
     assert "Note: a note" in lines
     synced = AT.astimezone().strftime("%Y-%m-%d %H:%M").split()
@@ -133,3 +133,9 @@ def test_names_of_others_are_only_text_at_any_width(width: int) -> None:
         shown = "".join(lines_of(part, width))
         assert "\x1b" not in shown
         assert "[red]" in shown.replace(" ", "")
+
+
+def test_a_sync_that_was_stopped_at_once_does_not_say_that_nothing_was_to_do() -> None:
+    stopped = SyncReport(complete=False, searchable_seconds=0.1, seconds=0.2)
+    assert lines_of(render_sync(stopped)) == ["nothing finished yet, 0.20 s in all."]
+    assert lines_of(render_sync(SyncReport(seconds=0.2)))[0].startswith("nothing to do; searchable in")

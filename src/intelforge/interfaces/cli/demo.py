@@ -114,7 +114,7 @@ class Demonstration:
         syncing = asyncio.create_task(self._workspace.sync(report=self._report))
         try:
             await self._until_searchable(syncing)
-            answers, first_answer = await self._ask_all()
+            answers, first_answer = await self._ask_all(syncing)
             report = await self._end(syncing)
         finally:
             syncing.cancel()
@@ -137,10 +137,13 @@ class Demonstration:
         if syncing.done():
             syncing.result()
 
-    async def _ask_all(self) -> tuple[list[Answer], float]:
+    async def _ask_all(self, syncing: "asyncio.Task[SyncReport]") -> tuple[list[Answer], float]:
+        """The answers, and when the first was there; none once the sync was stopped: its user wants to end."""
         answers: list[Answer] = []
         first = 0.0
         for question in QUESTIONS:
+            if syncing.done() and not syncing.result().complete:
+                break
             answers.append(await self._workspace.ask(question))
             first = first or time.monotonic() - self._started
             with self._display.paused():

@@ -10,6 +10,9 @@ def main() -> None:
 
         code = run(sys.argv[1:])
     except KeyboardInterrupt:
-        sys.stderr.write("error: interrupted\n")
+        if "--json" in sys.argv:
+            sys.stdout.write('{"error": {"code": "interrupted", "message": "interrupted", "hint": ""}}\n')
+        else:
+            sys.stderr.write("error: interrupted\n")
         code = 130
     sys.exit(code)

@@ -1,5 +1,6 @@
 """How a command that failed ends: one line, or one JSON document, and an exit code."""
 
+import errno
 import json
 import sys
 import traceback
@@ -21,7 +22,7 @@ def report_error(error: BaseException, arguments: Sequence[str]) -> int:
     if "--json" in asked:
         _print_json(known)
     else:
-        hint = f". {one_line(known.hint)}" if known.hint else ""
+        hint = f"; {one_line(known.hint)}" if known.hint else ""
         sys.stderr.write(f"error: {one_line(known.message)}{hint}\n")
     return known.exit_code
 
@@ -36,6 +37,8 @@ def as_known(error: BaseException) -> IntelForgeError:
         return InvalidInputError(error.format_message().rstrip("."), hint=hint)
     if isinstance(error, KeyboardInterrupt):
         return IntelForgeError("interrupted", code=ErrorCode.INTERRUPTED)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return IntelForgeError("the disk is full", hint="free some space and run again", code=ErrorCode.DISK_FULL)
     return IntelForgeError(f"unexpected {type(error).__name__}: {error}", hint="run again with --debug")
 
 

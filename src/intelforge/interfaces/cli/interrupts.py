@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -34,6 +35,8 @@ class Interrupts:
 
     def _interrupted(self, task: "asyncio.Task[object]") -> None:
         if self.stop is None or self.stopped:
+            # The process ends now: what the threads of a driver say of the closed loop helps no one.
+            threading.excepthook = lambda _: None
             task.cancel()
             return
         self.stopped = True

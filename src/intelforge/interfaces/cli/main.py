@@ -46,7 +46,7 @@ def run(arguments: Sequence[str], load: Callable[[], Backend] = load_backend) ->
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except typer.Abort:
-        return 130
+        return report_error(KeyboardInterrupt(), arguments)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 1
     except BaseException as error:  # noqa: BLE001  the process ends here, with one line

@@ -42,11 +42,16 @@ def render_sources(sources: Sequence[SourceStatus], current: Path) -> Renderable
             status.source.id[:SHORT_ID], status.source.kind.value, location, *numbers, _moment(status.last_sync)
         )
     failed = [
-        Text(f"{one_line(status.source.uri)}: {one_line(status.error)}", style="red")
+        Text(f"{one_line(status.source.uri)}: {one_line(_without(status.source.uri, status.error))}", style="red")
         for status in sources
         if status.error
     ]
     return Group(table, *failed)
+
+
+def _without(uri: str, error: str) -> str:
+    """The error without the name of what it is about, which stands before it."""
+    return error.removeprefix(f"{uri}: ").removeprefix(f"{uri} ")
 
 
 def render_sync(report: SyncReport) -> RenderableType:
@@ -55,9 +60,10 @@ def render_sync(report: SyncReport) -> RenderableType:
         name: getattr(report, name)
         for name in ("added", "changed", "renamed", "removed", "unchanged", "skipped", "failed")
     }
-    done = f"{counts(changes) or 'nothing to do'}; searchable in {duration(report.searchable_seconds)}"
+    parts = [counts(changes) or ("nothing to do" if report.complete else "nothing finished yet")]
+    parts += [f"searchable in {duration(report.searchable_seconds)}"] if report.complete else []
     embedded = f", {amount(report.chunks_embedded, 'chunks')} embedded" if report.chunks_embedded else ""
-    lines = [Text(f"{done}{embedded}, {duration(report.seconds)} in all.")]
+    lines = [Text(f"{'; '.join(parts)}{embedded}, {duration(report.seconds)} in all.")]
     lines += [Text(f"failed: {one_line(error)}", style="red") for error in report.errors]
     if report.failed:
         lines.append(Text("Reasons: intelforge status. Try again: intelforge sync --retry-failed", style="dim"))
@@ -86,7 +92,7 @@ def _embedded(status: Status) -> str:
     line = f"{status.embedded:,} of {amount(status.chunks, 'chunks')}{share} by {one_line(status.embedder)}"
     if status.embedded >= status.chunks:
         return line
-    left = f"; {duration(status.embedding_eta)} left" if status.embedding_eta else ""
+    left = f"; {duration(status.embedding_eta)} of work left" if status.embedding_eta else ""
     return f"{line}{left}"
 
 
