@@ -23,7 +23,7 @@ from intelforge.core.registry import load_backend
 from intelforge.core.values import Chunk
 from intelforge.index.center import Center
 from intelforge.index.protocol import Embedder, VectorStore
-from intelforge.index.search import search
+from intelforge.index.search import Index, search
 
 DEPTH = 100
 PARTS = ("lexical", "vector", "hybrid")
@@ -100,7 +100,7 @@ async def fill(collection: Collection, *, store: VectorStore, embedder: Embedder
 
 async def rank(query: str, *, store: VectorStore, embedder: Embedder, center: Center) -> dict[str, list[str]]:
     """The documents each part gives for a query, best first."""
-    both = await search(query, store=store, embedder=embedder, limit=DEPTH, center=center)
+    both = await search(query, Index(store=store, embedder=embedder, center=center), limit=DEPTH)
     [vector] = await embedder.embed([query])
     return {
         "lexical": [hit.document_id for hit in await store.search(query, limit=DEPTH)],

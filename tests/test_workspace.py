@@ -171,6 +171,53 @@ async def test_one_source_may_be_asked_alone(root: Path, files: Path, tmp_path: 
             await workspace.search("carrots", source="x")
 
 
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("carrots", {"a.md", "b.py", "deep/c.txt"}),
+        ("carrots lang:python", {"b.py"}),
+        ("carrots -lang:python", {"a.md", "deep/c.txt"}),
+        ("carrots type:text/markdown", {"a.md"}),
+        ("carrots path:deep/**", {"deep/c.txt"}),
+        ("carrots -path:*.md", {"b.py", "deep/c.txt"}),
+        ("carrots path:*.py path:*.txt", {"b.py", "deep/c.txt"}),
+        ("carrots -soup", {"b.py", "deep/c.txt"}),
+        ('carrots -"grow carrots"', {"a.md", "deep/c.txt"}),
+        ("carrots kind:folder", {"a.md", "b.py", "deep/c.txt"}),
+        ("carrots kind:git", set()),
+        ("carrots since:1h", {"b.py", "deep/c.txt"}),
+        ("carrots until:2020-01-01", {"a.md"}),
+        ("carrots quality:0.5", {"a.md", "b.py", "deep/c.txt"}),
+        ("carrots path:nowhere/*", set()),
+    ],
+)
+async def test_a_query_may_say_where_to_look(root: Path, tmp_path: Path, query: str, expected: set[str]) -> None:
+    (tmp_path / "many/deep").mkdir(parents=True)
+    (tmp_path / "many/a.md").write_text("# Kitchen\n\nA soup of carrots.\n")
+    (tmp_path / "many/b.py").write_text('def grow():\n    """Plant and grow carrots."""\n')
+    (tmp_path / "many/deep/c.txt").write_text("Rabbits like carrots.\n")
+    os.utime(tmp_path / "many/a.md", (1e9, 1e9))
+    async with Workspace.open(root) as workspace:
+        await workspace.add(tmp_path / "many")
+        await workspace.sync(embed=False)
+        assert {hit.uri for hit in await workspace.search(query)} == expected
+
+
+async def test_a_source_is_named_in_a_query_as_elsewhere(root: Path, files: Path, tmp_path: Path) -> None:
+    await filled(root, files)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/more.md").write_text("More about carrots.\n")
+    async with Workspace.open(root) as workspace:
+        [other] = await workspace.add(tmp_path / "other")
+        await workspace.sync(embed=False)
+        assert {hit.source_id for hit in await workspace.search(f"carrots source:{other.id[:8]}")} == {other.id}
+        left = await workspace.search(f'carrots -source:"{other.uri}"')
+        assert left
+        assert other.id not in {hit.source_id for hit in left}
+        with pytest.raises(NotFoundError, match="no source 'moon'"):
+            await workspace.search("carrots source:moon")
+
+
 async def test_one_bad_file_among_many_is_named_and_the_rest_goes_on(root: Path, files: Path) -> None:
     (files / "broken.pdf").write_bytes(b"%PDF-1.7 but no more")
     (files / "empty.txt").write_bytes(b"")

@@ -12,7 +12,7 @@ from typing import Self
 from intelforge.answer.library import ScopedLibrary
 from intelforge.collect.names import as_typed
 from intelforge.collect.recognise import recognise
-from intelforge.core.clock import new_id
+from intelforge.core.clock import new_id, utc_now
 from intelforge.core.errors import InvalidInputError, NotFoundError, StorageError
 from intelforge.core.reports import (
     Check,
@@ -28,12 +28,16 @@ from intelforge.core.reports import (
 from intelforge.core.settings import FILE_NAME, Settings, describe_settings, find_workspace, load_settings
 from intelforge.core.values import EVERYONE, Answer, Hit, Source
 from intelforge.index.hits import Scope, location, may_see
+from intelforge.index.protocol import Filter
+from intelforge.index.query import EVERYWHERE, Query, filter_of, joined, parse_query, path_pattern
 from intelforge.ingest.embed import RATE_FACT
 from intelforge.parts import STATE, Parts
 from intelforge.security.egress import Egress
 from intelforge.store.documents import Counts
 
 FAILURES_SHOWN = 1000
+MOST_ALONG_PATHS = 50_000
+"""documents a query's paths may hold: they are listed in the query to the index"""
 SHORTEST_PREFIX = 6
 """characters of a document id that are enough to name it"""
 
@@ -206,15 +210,18 @@ class Workspace:
     ) -> list[Hit]:
         """The best `limit` chunks for a query, best first, of the documents these principals may see.
 
-        Raises InvalidInputError for an empty query or a limit below 1.
+        The query may hold "phrases", -words and field:value, as `intelforge.index.query` describes them.
+        Raises InvalidInputError for an empty query, a field that makes no sense or a limit below 1.
         """
         if not query.strip():
             raise InvalidInputError("the query is empty", hint="give some words, for example: intelforge search cancel")
         if limit < 1:
             raise InvalidInputError(f"the limit is {limit}", hint="give a number of 1 or more")
+        parsed = parse_query(query)
         with self._parts.answering():
             retriever = await self._parts.retriever()
-            return await retriever.search(query, limit=limit, scope=await self._scope(source, principals))
+            scope = await self._scope(source, principals, parsed)
+            return await retriever.search(parsed.text, limit=limit, scope=scope)
 
     async def ask(self, question: str, *, source: str | None = None, principals: Sequence[str] = (EVERYONE,)) -> Answer:
         """The answer to a question, each sentence with citations that resolve; no sentences when the evidence is weak.
@@ -270,9 +277,35 @@ class Workspace:
             if not self._entered:
                 await self._parts.close()
 
-    async def _scope(self, source: str | None, principals: Sequence[str]) -> Scope:
-        found = await self.find_source(source) if source is not None else None
-        return Scope(principals=principals, source_id=found.id if found else None)
+    async def _scope(self, source: str | None, principals: Sequence[str], query: Query = EVERYWHERE) -> Scope:
+        wanted = [*([source] if source is not None else []), *query.values("source")]
+        unwanted = [(await self.find_source(name)).id for name in query.values("source", negative=True)]
+        where = Filter(none_of=frozenset(f"source:{name}" for name in unwanted), documents=await self._along(query))
+        return Scope(
+            principals=principals,
+            sources=tuple([(await self.find_source(name)).id for name in wanted]),
+            where=joined(filter_of(query, now=utc_now()), where),
+            excluded=query.excluded,
+        )
+
+    async def _along(self, query: Query) -> frozenset[str] | None:
+        """Ids of the documents the query's paths ask for; None when it names none. Raises InvalidInputError."""
+        wanted, unwanted = (
+            [path_pattern(glob) for glob in query.values("path", negative=negative)] for negative in (False, True)
+        )
+        if not (wanted or unwanted):
+            return None
+        found = {
+            document_id
+            for document_id, path in await self._parts.documents.paths()
+            if (not wanted or any(pattern.search(f"/{path}") for pattern in wanted))
+            and not any(pattern.search(f"/{path}") for pattern in unwanted)
+        }
+        if len(found) > MOST_ALONG_PATHS:
+            raise InvalidInputError(
+                f"these paths hold {len(found):,} documents", hint="narrow them, or name a source: source:NAME"
+            )
+        return frozenset(found)
 
     async def _document_id(self, name: str) -> str | None:
         name = as_typed(name)

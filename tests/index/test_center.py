@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from intelforge.index.center import Center, load_center, save_center
 from intelforge.index.memory import MemoryStore
 from intelforge.index.protocol import Vectors
-from intelforge.index.search import search
+from intelforge.index.search import Index, search
 from intelforge.store.database import open_database
 from intelforge.store.facts import Facts
 from intelforge.testing.embedder import HashEmbedder
@@ -50,8 +50,8 @@ async def test_a_text_near_to_everything_is_not_nearer_to_a_query_than_what_it_i
             return np.stack([unit(1, 0.6, 0)])
 
     center = Center(mean=unit(1, 0, 0) * 0.9, number=100_000)
-    plain = await search("q", store=store, embedder=Asked(), limit=2)
-    centred = await search("q", store=store, embedder=Asked(), limit=2, center=center)
+    plain = await search("q", Index(store=store, embedder=Asked()), limit=2)
+    centred = await search("q", Index(store=store, embedder=Asked(), center=center), limit=2)
     assert [hit.document_id for hit in plain] == ["hub", "about"]
     assert [hit.document_id for hit in centred] == ["about", "hub"]
 

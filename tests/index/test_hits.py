@@ -88,7 +88,7 @@ async def test_hits_of_a_small_source_are_found_among_very_many(database: Databa
     retriever = Retriever(Documents(database), Facts(database), store, None)
     await put(database, store, OPEN, {f"{n}.txt": f"needle needle {n}" for n in range(2500)})
     await put(database, store, PAGE, {PAGE.uri: "a needle in a long text about quite other things, at the very end"})
-    assert [hit.uri for hit in await retriever.search("needle", limit=3, scope=Scope(source_id="s3"))] == [PAGE.uri]
+    assert [hit.uri for hit in await retriever.search("needle", limit=3, scope=Scope(sources=("s3",)))] == [PAGE.uri]
 
 
 async def test_many_hits_nobody_may_see_do_not_hide_the_few_one_may(
@@ -99,5 +99,5 @@ async def test_many_hits_nobody_may_see_do_not_hide_the_few_one_may(
     assert [hit.uri for hit in await retriever.search("needle", limit=3, scope=Scope())] == ["a.txt"]
     ann = await retriever.search("needle", limit=3, scope=Scope(principals=("ann",)))
     assert {hit.source_id for hit in ann} == {"s2"}
-    alone = await retriever.search("needle", limit=3, scope=Scope(principals=("ann",), source_id="s1"))
+    alone = await retriever.search("needle", limit=3, scope=Scope(principals=("ann",), sources=("s1",)))
     assert [hit.uri for hit in alone] == ["a.txt"]

@@ -7,7 +7,7 @@ from intelforge.core.errors import InvalidInputError, ModelError
 from intelforge.core.values import Chunk
 from intelforge.index.memory import MemoryStore
 from intelforge.index.protocol import Vectors
-from intelforge.index.search import search
+from intelforge.index.search import Index, search
 
 TEXTS = {"cat": "the cat sleeps", "dog": "a dog barks", "wait": "def wait_for(): cat"}
 
@@ -40,7 +40,7 @@ async def filled() -> MemoryStore:
 
 
 async def test_both_parts_find_and_say_what_they_scored() -> None:
-    found = await search("sleeps", store=await filled(), embedder=OneDirection(), limit=3)
+    found = await search("sleeps", Index(store=await filled(), embedder=OneDirection()), limit=3)
     assert {hit.chunk_id: sorted(hit.scores) for hit in found} == {
         "cat:0": ["lexical", "vector"],
         "dog:0": ["vector"],
@@ -50,21 +50,21 @@ async def test_both_parts_find_and_say_what_they_scored() -> None:
 
 @pytest.mark.parametrize("embedder", [None, Broken()])
 async def test_without_a_working_embedder_words_alone_decide(embedder: OneDirection | None) -> None:
-    found = await search("cat", store=await filled(), embedder=embedder, limit=3)
+    found = await search("cat", Index(store=await filled(), embedder=embedder), limit=3)
     assert [hit.document_id for hit in found] == ["cat", "wait"]
 
 
 async def test_an_exact_name_is_first_whatever_the_meaning_says() -> None:
-    found = await search("wait_for", store=await filled(), embedder=OneDirection(), limit=1)
+    found = await search("wait_for", Index(store=await filled(), embedder=OneDirection()), limit=1)
     assert [hit.document_id for hit in found] == ["wait"]
 
 
 async def test_a_chunk_without_a_vector_is_not_behind_when_nothing_is_embedded() -> None:
-    found = await search("cat sleeps", store=await filled(), embedder=OneDirection(), limit=1, embedded=0.01)
+    found = await search("cat sleeps", Index(store=await filled(), embedder=OneDirection(), embedded=0.01), limit=1)
     assert [hit.document_id for hit in found] == ["cat"]
 
 
 async def test_blank_queries_find_nothing_and_wrong_limits_are_refused() -> None:
-    assert await search("  ", store=await filled(), embedder=OneDirection(), limit=3) == []
+    assert await search("  ", Index(store=await filled(), embedder=OneDirection()), limit=3) == []
     with pytest.raises(InvalidInputError):
-        await search("cat", store=await filled(), embedder=None, limit=0)
+        await search("cat", Index(store=await filled(), embedder=None), limit=0)

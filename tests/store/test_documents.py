@@ -72,13 +72,13 @@ async def test_places_tell_source_and_access_and_only_present_items(
     assert (first.source_id, first.uri, first.access) == ("s1", "b.txt", ("*",))
     assert second == Place(
         document_id=ONE.id,
-        source_id="s2",
+        sources=["s2"],
         source_kind="folder",
         source_uri="/private",
         uri="z.txt",
         access=("ann", "bob"),
     )
-    assert [place.uri for place in (await documents.places([ONE.id], source_id="s2"))[ONE.id]] == ["z.txt"]
+    assert [place.uri for place in (await documents.places([ONE.id], sources=["s2"]))[ONE.id]] == ["z.txt"]
     assert await documents.places([]) == {}
 
 

@@ -9,9 +9,11 @@ from typing import Final
 
 from intelforge.core.errors import ErrorCode, StorageError
 from intelforge.core.values import EVERYONE, Hit, SourceKind
+from intelforge.index.analysis import terms_text
 from intelforge.index.center import load_center
-from intelforge.index.protocol import Embedder, Filter, VectorStore
-from intelforge.index.search import Fused, search
+from intelforge.index.protocol import EVERYTHING, Embedder, Filter, VectorStore
+from intelforge.index.query import joined
+from intelforge.index.search import Fused, Index, search
 from intelforge.store.documents import Documents, Place, chunk_value
 from intelforge.store.facts import Facts
 
@@ -23,18 +25,22 @@ MOST: Final = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Which documents a search may see."""
+    """Which documents a search may see, and which chunks of them."""
 
     principals: Sequence[str] = (EVERYONE,)
-    source_id: str | None = None
+    sources: tuple[str, ...] = ()
+    """ids, one of which must have the document; empty for any"""
+    where: Filter = EVERYTHING
+    excluded: tuple[str, ...] = ()
+    """words and phrases a chunk must not hold"""
 
     @property
-    def where(self) -> Filter:
+    def filter(self) -> Filter:
         """The scope as the index knows it: what it lets through is still held against the database."""
         groups = [frozenset(f"principal:{principal}" for principal in (EVERYONE, *self.principals))]
-        if self.source_id is not None:
-            groups.append(frozenset({f"source:{self.source_id}"}))
-        return Filter(any_of=tuple(groups))
+        if self.sources:
+            groups.append(frozenset(f"source:{source_id}" for source_id in self.sources))
+        return joined(Filter(any_of=tuple(groups)), self.where)
 
 
 class Retriever:
@@ -48,34 +54,36 @@ class Retriever:
 
     async def search(self, query: str, *, limit: int, scope: Scope) -> list[Hit]:
         """The best `limit` chunks of the documents in scope, best first."""
-        candidates = limit
-        counts = await self._documents.counts(self._embedder.name if self._embedder else "")
-        embedded = counts.embedded / counts.chunks if self._embedder and counts.chunks else 0.0
-        center = await load_center(self._facts, self._embedder.name) if self._embedder else None
+        candidates, where = limit, scope.filter
+        index = await self._index()
         while True:
-            found = await search(
-                query,
-                store=self._store,
-                embedder=self._embedder,
-                limit=candidates,
-                embedded=embedded,
-                where=scope.where,
-                center=center,
-            )
-            if not found and counts.indexed and not (await self._store.count()).chunks:
-                raise StorageError(
-                    "the index is empty although the database has documents",
-                    hint="run: intelforge sync (it rebuilds the index from the database)",
-                    code=ErrorCode.DAMAGED,
-                )
+            found = await search(query, index, limit=candidates, where=where)
             places = await self._visible({entry.document_id for entry in found}, scope)
-            seen = [entry for entry in found if entry.document_id in places]
-            if len(seen) >= limit or len(found) < candidates or candidates >= MOST:
-                return await self._hits(seen[:limit], places)
+            hits = await self._hits([entry for entry in found if entry.document_id in places], places)
+            kept = [hit for hit in hits if not _holds_any(hit, scope.excluded)]
+            if len(kept) >= limit or len(found) < candidates or candidates >= MOST:
+                return kept[:limit]
             candidates = min(MOST, candidates * MORE)
 
+    async def _index(self) -> Index:
+        """The store with what is known of all it holds. Raises StorageError when it was emptied by another hand."""
+        name = self._embedder.name if self._embedder else ""
+        counts = await self._documents.counts(name)
+        if counts.indexed and not (await self._store.count()).chunks:
+            raise StorageError(
+                "the index is empty although the database has documents",
+                hint="run: intelforge sync (it rebuilds the index from the database)",
+                code=ErrorCode.DAMAGED,
+            )
+        return Index(
+            store=self._store,
+            embedder=self._embedder,
+            center=await load_center(self._facts, name) if self._embedder else None,
+            embedded=counts.embedded / counts.chunks if self._embedder and counts.chunks else 0.0,
+        )
+
     async def _visible(self, document_ids: Collection[str], scope: Scope) -> dict[str, list[Place]]:
-        return may_see(await self._documents.places(document_ids, source_id=scope.source_id), scope.principals)
+        return may_see(await self._documents.places(document_ids, sources=scope.sources), scope.principals)
 
     async def _hits(self, found: Sequence[Fused], places: Mapping[str, Sequence[Place]]) -> list[Hit]:
         keys = {entry.chunk_id: _key(entry.chunk_id) for entry in found}
@@ -104,6 +112,11 @@ class Retriever:
                 )
             )
         return hits
+
+
+def _holds_any(hit: Hit, excluded: Sequence[str]) -> bool:
+    said = f" {terms_text(hit.chunk.embedding_text)} ".lower()
+    return any(f" {terms_text(words)} ".lower() in said for words in excluded)
 
 
 def may_see(places: Mapping[str, Sequence[Place]], principals: Sequence[str]) -> dict[str, list[Place]]:

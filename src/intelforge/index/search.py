@@ -1,32 +1,33 @@
 """One search over both parts of the index."""
 
 import asyncio
+from dataclasses import dataclass
 
 from intelforge.core.errors import InvalidInputError, ModelError
 from intelforge.index.center import Center
 from intelforge.index.fusion import Fused, fuse, vector_weight
 from intelforge.index.protocol import EVERYTHING, Embedder, Filter, Scored, VectorStore
 
-__all__ = ["Fused", "search"]
+__all__ = ["Fused", "Index", "search"]
 
 DEPTH = 100
 """candidates of each part; fusion needs more than it gives back"""
 
 
-async def search(
-    query: str,
-    *,
-    store: VectorStore,
-    embedder: Embedder | None,
-    limit: int,
-    embedded: float = 1.0,
-    where: Filter = EVERYTHING,
-    center: Center | None = None,
-) -> list[Fused]:
-    """The best `limit` chunks, best first. By words alone when there is no embedder, or its model fails.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """What is searched, and what is known of all of it."""
 
-    `embedded` is the share of all chunks that have a vector, in [0, 1]: the vector part counts that much less. `center`
-    is that of their vectors.
+    store: VectorStore
+    embedder: Embedder | None = None
+    center: Center | None = None
+    """of the vectors"""
+    embedded: float = 1.0
+    """the share of all chunks that have a vector, in [0, 1]: the vector part counts that much less"""
+
+
+async def search(query: str, index: Index, *, limit: int, where: Filter = EVERYTHING) -> list[Fused]:
+    """The best `limit` chunks, best first. By words alone when there is no embedder, or its model fails.
 
     Raises InvalidInputError for a limit below one, StorageError when the store cannot be read.
     """
@@ -34,19 +35,16 @@ async def search(
         raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
     depth = max(DEPTH, limit)
     lexical, vector = await asyncio.gather(
-        store.search(query, limit=depth, where=where),
-        _by_vector(query, store, embedder, center, depth, where),
+        index.store.search(query, limit=depth, where=where), _by_vector(query, index, limit=depth, where=where)
     )
-    return fuse(lexical, vector, weight=vector_weight(query, embedded=embedded) if vector else 0.0, limit=limit)
+    return fuse(lexical, vector, weight=vector_weight(query, embedded=index.embedded) if vector else 0.0, limit=limit)
 
 
-async def _by_vector(
-    query: str, store: VectorStore, embedder: Embedder | None, center: Center | None, limit: int, where: Filter
-) -> list[Scored]:
-    if embedder is None or not query.strip():
+async def _by_vector(query: str, index: Index, *, limit: int, where: Filter) -> list[Scored]:
+    if index.embedder is None or not query.strip():
         return []
     try:
-        [vector] = await embedder.embed([query])
+        [vector] = await index.embedder.embed([query])
     except ModelError:
         return []
-    return await store.search(center.leave(vector) if center else vector, limit=limit, where=where)
+    return await index.store.search(index.center.leave(vector) if index.center else vector, limit=limit, where=where)

@@ -91,8 +91,8 @@ class Documents:
             rows = await connection.execute(select(ChunkRow).where(or_(*clauses)))
             return {(row.document_id, row.ordinal): row for row in rows}
 
-    async def places(self, document_ids: Collection[str], *, source_id: str | None = None) -> dict[str, list[Place]]:
-        """The items that are these documents now, by document id, in a stable order."""
+    async def places(self, document_ids: Collection[str], *, sources: Collection[str] = ()) -> dict[str, list[Place]]:
+        """The items (of these sources, or of any) that are these documents now, by document id, in a stable order."""
         statement = (
             select(
                 ItemRow.document_id,
@@ -106,8 +106,8 @@ class Documents:
             .where(ItemRow.document_id.in_(list(document_ids)), ItemRow.state == ItemState.READY)
             .order_by(SourceRow.created_at, ItemRow.uri)
         )
-        if source_id is not None:
-            statement = statement.where(SourceRow.id == source_id)
+        if sources:
+            statement = statement.where(SourceRow.id.in_(list(sources)))
         found: dict[str, list[Place]] = {}
         async with self._database.read() as connection:
             for row in await connection.execute(statement):
@@ -146,6 +146,17 @@ class Documents:
                 for row in await connection.execute(about.where(DocumentRow.id.in_(part))):
                     found[row.id] = _attributes(row, of.get(row.id, []))
         return found
+
+    async def paths(self) -> list[tuple[str, str]]:
+        """Every place of every current document: its id, and the URIs of source and item, joined."""
+        place = SourceRow.uri + "/" + ItemRow.uri
+        statement = (
+            select(ItemRow.document_id, place)
+            .join(SourceRow, SourceRow.id == ItemRow.source_id)
+            .where(ItemRow.state == ItemState.READY, ItemRow.document_id.is_not(None))
+        )
+        async with self._database.read() as connection:
+            return [(str(row[0]), row[1]) for row in await connection.execute(statement)]
 
     async def revisions(self, document_ids: Collection[str]) -> dict[str, int]:
         """Of the attributes of these documents; read them first, then `attributes`, so that none is newer."""

@@ -27,7 +27,10 @@ def search(
 ) -> None:
     """Find passages by words and by meaning. The best comes first; each has its place and a snippet.
 
-    Example: intelforge search "retry with backoff" --limit 5
+    A query may hold "exact phrases", -words that must not be there, and fields: source: kind: lang: type: tag: path:
+    since: until: quality:, each with a minus before it to leave out what it names.
+
+    Example: intelforge search 'retry "back off" lang:python path:src/** since:30d -test' --limit 5
     """
     hits = session.use(lambda workspace: workspace.search(query, limit=limit, source=source))
     session.show(SearchOutput(query=query, hits=tuple(hits)), lambda: render_hits(query, hits, Path.cwd()))
