@@ -72,7 +72,7 @@ async def test_places_tell_source_and_access_and_only_present_items(
     assert (first.source_id, first.uri, first.access) == ("s1", "b.txt", ("*",))
     assert second == Place(
         document_id=ONE.id,
-        sources=["s2"],
+        source_id="s2",
         source_kind="folder",
         source_uri="/private",
         uri="z.txt",
