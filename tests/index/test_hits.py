@@ -1,12 +1,15 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from intelforge.core.errors import ModelError
 from intelforge.core.values import ItemRef, Source, SourceKind
 from intelforge.index.hits import Retriever, Scope
 from intelforge.index.memory import MemoryStore
+from intelforge.index.rerank import Scores
 from intelforge.store.database import Database, open_database
 from intelforge.store.documents import Documents
 from intelforge.store.facts import Facts
@@ -101,3 +104,29 @@ async def test_many_hits_nobody_may_see_do_not_hide_the_few_one_may(
     assert {hit.source_id for hit in ann} == {"s2"}
     alone = await retriever.search("needle", limit=3, scope=Scope(principals=("ann",), sources=("s1",)))
     assert [hit.uri for hit in alone] == ["a.txt"]
+
+
+async def test_a_closer_look_changes_the_order_and_its_failure_does_not(database: Database, store: MemoryStore) -> None:
+    class Contrary:
+        """Likes best what the search likes least."""
+
+        name = "contrary"
+        broken = False
+
+        async def score(self, query: str, texts: Sequence[str]) -> Scores:
+            if self.broken:
+                raise ModelError("the weights are damaged")
+            return np.array([text.count("hay") for text in texts], np.float32)
+
+    contrary = Contrary()
+    retriever = Retriever(Documents(database), Facts(database), store, None, reranker=contrary)
+    await put(database, store, OPEN, {"a.txt": "needle needle", "b.txt": "needle hay hay", "c.txt": "needle hay more"})
+    plain = [hit.uri for hit in await retriever.search("needle", limit=3, scope=Scope())]
+    looked = await retriever.search("needle", limit=2, scope=Scope(), rerank_seconds=1)
+    assert plain[0] == "a.txt"
+    assert [hit.uri for hit in looked][0] == "b.txt"
+    assert len(looked) == 2
+    assert looked[0].scores["rerank"] == 2
+    contrary.broken = True
+    again = await retriever.search("needle", limit=3, scope=Scope(), rerank_seconds=1)
+    assert [hit.uri for hit in again] == plain

@@ -4,15 +4,18 @@ The database has the last word: a chunk whose document no item has any more is l
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from intelforge.core.errors import ErrorCode, StorageError
+from intelforge.core.errors import ErrorCode, ModelError, StorageError
 from intelforge.core.values import EVERYONE, Hit, SourceKind
 from intelforge.index.analysis import terms_text
 from intelforge.index.center import load_center
 from intelforge.index.protocol import EVERYTHING, Embedder, Filter, VectorStore
 from intelforge.index.query import joined
+from intelforge.index.rerank import MOST as RERANKED_MOST
+from intelforge.index.rerank import Reranker, rerank
 from intelforge.index.search import Fused, Index, search
 from intelforge.store.documents import Documents, Place, chunk_value
 from intelforge.store.facts import Facts
@@ -46,14 +49,34 @@ class Scope:
 class Retriever:
     """Searches the index and gives hits."""
 
-    def __init__(self, documents: Documents, facts: Facts, store: VectorStore, embedder: Embedder | None) -> None:
+    def __init__(
+        self,
+        documents: Documents,
+        facts: Facts,
+        store: VectorStore,
+        embedder: Embedder | None,
+        *,
+        reranker: Reranker | None = None,
+    ) -> None:
+        self._reranker = reranker
         self._documents = documents
         self._facts = facts
         self._store = store
         self._embedder = embedder
 
-    async def search(self, query: str, *, limit: int, scope: Scope) -> list[Hit]:
-        """The best `limit` chunks of the documents in scope, best first."""
+    async def search(self, query: str, *, limit: int, scope: Scope, rerank_seconds: float = 0.0) -> list[Hit]:
+        """The best `limit` chunks of the documents in scope, best first; with some time, after a closer look at them.
+
+        A reranker that fails leaves the order of the search.
+        """
+        if self._reranker is None or rerank_seconds <= 0 or not query.strip():
+            return await self._search(query, limit, scope)
+        hits = await self._search(query, max(limit, RERANKED_MOST), scope)
+        with suppress(ModelError):
+            hits = await rerank(query, hits, self._reranker, seconds=rerank_seconds)
+        return hits[:limit]
+
+    async def _search(self, query: str, limit: int, scope: Scope) -> list[Hit]:
         candidates, where = limit, scope.filter
         index = await self._index()
         while True:

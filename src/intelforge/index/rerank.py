@@ -1,0 +1,122 @@
+"""Reranking: a closer look at the best candidates of a search, within a time that is given.
+
+Late interaction (Khattab and Zaharia, "ColBERT", 2020) with the tokens of the sentence encoder that made the vectors:
+every token of the query is held against its nearest token of the text, rare ones counting most. It needs no further
+model, and candidates that have no vector yet are looked at like the others.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from intelforge.core.values import Hit
+from intelforge.index.protocol import Vectors
+
+Scores = NDArray[np.float32]
+"""Shape (n,), higher is better."""
+
+RERANKED: Final = "rerank"
+MOST: Final = 50
+"""hits looked at"""
+AT_ONCE: Final = 8
+"""hits scored between two looks at the clock"""
+WEIGHT: Final = 1.0
+"""of the reranker's scores, scaled to [0, 1], against those of the search, in [0, 1] too"""
+FIRST_WORD: Final = 990
+"""The pieces of a WordPiece vocabulary stand by how common they are, from about this one on: its number is its rank."""
+COMMON: Final = 3.0
+"""log of the rank up to which a piece tells next to nothing"""
+LEAST_WEIGHT: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """A text token by token, special ones left out."""
+
+    ids: NDArray[np.int32]
+    """shape (n,), of the vocabulary"""
+    vectors: Vectors
+    """shape (n, dimensions), rows of unit length"""
+
+
+class Reranker(Protocol):
+    """Scores texts against a query by looking at both together."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def score(self, query: str, texts: Sequence[str]) -> Scores:
+        """Raises ModelError when the model fails."""
+        ...
+
+
+async def rerank(
+    query: str, hits: Sequence[Hit], reranker: Reranker, *, seconds: float, now: Callable[[], float] = time.monotonic
+) -> list[Hit]:
+    """The hits, the best of them in the order of both searches and the reranker.
+
+    Looks at them from the best on, a few at a time, until `seconds` have passed; what it did not come to stays behind
+    what it did, as it was. Raises ModelError when the model fails.
+    """
+    began = now()
+    looked: list[float] = []
+    while len(looked) < min(len(hits), MOST) and (not looked or now() - began < seconds):
+        few = hits[len(looked) : min(len(looked) + AT_ONCE, MOST)]
+        looked += (await reranker.score(query, [hit.chunk.embedding_text for hit in few])).tolist()
+    least, span = min(looked, default=0.0), max(looked, default=0.0) - min(looked, default=0.0)
+    again = [
+        replace(
+            hit,
+            score=(hit.score + WEIGHT * ((score - least) / span if span > 0 else 1.0)) / (1 + WEIGHT),
+            scores={**hit.scores, RERANKED: score},
+        )
+        for hit, score in zip(hits, looked, strict=False)
+    ]
+    best = sorted(again, key=lambda hit: (-hit.score, hit.chunk.id))
+    floor = min((hit.score for hit in best), default=1.0)
+    return [*best, *(replace(hit, score=min(hit.score, floor)) for hit in hits[len(looked) :])]
+
+
+class TokenEncoder(Protocol):
+    """Gives the vectors of a text's tokens in its context."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        """In the order of the texts. Does not block the event loop."""
+        ...
+
+
+class LateInteraction:
+    """Reranks with the encoder that also embeds."""
+
+    def __init__(self, encoder: TokenEncoder) -> None:
+        self._encoder = encoder
+
+    @property
+    def name(self) -> str:
+        return f"late interaction of {self._encoder.name}"
+
+    async def score(self, query: str, texts: Sequence[str]) -> Scores:
+        asked, *said = await self._encoder.tokens([query, *texts])
+        return np.array([nearness(asked, each) for each in said], np.float32)
+
+
+def nearness(query: Tokens, text: Tokens) -> float:
+    """The mean, by rarity, of each query token's cosine to its nearest token of the text, in [-1, 1]."""
+    if not (len(query.ids) and len(text.ids)):
+        return 0.0
+    weights = rarity(query.ids)
+    nearest = (query.vectors @ text.vectors.T).max(axis=1)
+    return float(nearest @ weights / weights.sum())
+
+
+def rarity(ids: NDArray[np.int32]) -> Scores:
+    """How much each piece of a WordPiece vocabulary tells, by its rank in it: shape (n,), above zero."""
+    ranks = np.maximum(ids.astype(np.float32) - FIRST_WORD, 2)
+    return np.asarray(np.maximum(np.log(ranks) - COMMON, LEAST_WEIGHT), np.float32)
