@@ -81,6 +81,8 @@ class Retriever:
         index = await self._index()
         while True:
             found = await search(query, index, limit=candidates, where=where)
+            if not found:
+                await self._refuse_emptied()
             places = await self._visible({entry.document_id for entry in found}, scope)
             hits = await self._hits([entry for entry in found if entry.document_id in places], places)
             kept = [hit for hit in hits if not _holds_any(hit, scope.excluded)]
@@ -89,21 +91,24 @@ class Retriever:
             candidates = min(MOST, candidates * MORE)
 
     async def _index(self) -> Index:
-        """The store with what is known of all it holds. Raises StorageError when it was emptied by another hand."""
+        """The store with what is known of all it holds."""
         name = self._embedder.name if self._embedder else ""
         counts = await self._documents.counts(name)
-        if counts.indexed and not (await self._store.count()).chunks:
-            raise StorageError(
-                "the index is empty although the database has documents",
-                hint="run: intelforge sync (it rebuilds the index from the database)",
-                code=ErrorCode.DAMAGED,
-            )
         return Index(
             store=self._store,
             embedder=self._embedder,
             center=await load_center(self._facts, name) if self._embedder else None,
             embedded=counts.embedded / counts.chunks if self._embedder and counts.chunks else 0.0,
         )
+
+    async def _refuse_emptied(self) -> None:
+        """Raises StorageError when the index holds nothing of what the database says it does."""
+        if (await self._documents.counts("")).indexed and not (await self._store.count()).chunks:
+            raise StorageError(
+                "the index is empty although the database has documents",
+                hint="run: intelforge sync (it rebuilds the index from the database)",
+                code=ErrorCode.DAMAGED,
+            )
 
     async def _visible(self, document_ids: Collection[str], scope: Scope) -> dict[str, list[Place]]:
         return may_see(await self._documents.places(document_ids, sources=scope.sources), scope.principals)
