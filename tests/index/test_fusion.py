@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intelforge.index.fusion import LITERAL_WEIGHT, MEANING_WEIGHT, fuse, vector_weight
+from intelforge.index.fusion import LITERAL_WEIGHT, MEANING_WEIGHT, fuse, stands_out, vector_weight
 from intelforge.index.protocol import Scored
 
 scores = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-1, 50, allow_nan=False, width=32))
@@ -64,6 +64,16 @@ def test_the_scores_of_the_parts_are_kept() -> None:
 )
 def test_names_and_quotes_are_taken_to_the_letter(query: str) -> None:
     assert vector_weight(query) == LITERAL_WEIGHT
+
+
+def test_a_word_that_hardly_any_text_has_counts_for_more() -> None:
+    question = "where is the colour of frobnication defined in this code"
+    weights = [
+        vector_weight(question, [Scored("a:0", "a", 10), Scored("b:0", "b", second), Scored("c:0", "c", third)])
+        for second, third in ((9, 9), (9, 6), (9, 3), (3, 3))
+    ]
+    assert weights == [MEANING_WEIGHT, 0.5, LITERAL_WEIGHT, LITERAL_WEIGHT]
+    assert stands_out([]) == stands_out([Scored("a:0", "a", 3), Scored("b:0", "b", 1)]) == 0
 
 
 @pytest.mark.parametrize(

@@ -35,15 +35,34 @@ LITERAL_WEIGHT = 0.3
 """The vector part's share, for questions and for literal queries: measured with benchmarks/retrieval.py"""
 
 
-def vector_weight(query: str, *, embedded: float = 1.0) -> float:
-    """The vector part's share of the fused score, in [0, 1]; `embedded` is the share of chunks that have a vector.
+STANDS_OUT = ((0.6, LITERAL_WEIGHT), (0.3, 0.5))
+"""How much more of the query's rare words the best text must hold than the third, and the vector part's share then"""
+
+
+def stands_out(lexical: Sequence[Scored]) -> float:
+    """By how much the best text is ahead of the third best, as a share of its score; 0 when there are fewer.
+
+    Where one word of a question is in one or two texts only, BM25 puts these far ahead.
+    """
+    return (
+        (lexical[0].score - lexical[2].score) / lexical[0].score if len(lexical) > 2 and lexical[0].score > 0 else 0.0
+    )
+
+
+def vector_weight(query: str, lexical: Sequence[Scored] = (), *, embedded: float = 1.0) -> float:
+    """The vector part's share of the fused score, in [0, 1].
+
+    `lexical` is what the words found, best first; `embedded` is the share of chunks that have a vector.
 
     While few chunks have one, those that have none must not lose to them for that alone. Who asks for one word wants
     the texts that have it; a model may never have seen that word.
     """
     words = [word for word in WORD.findall(query.lower()) if word not in STOP_WORDS]
     literal = len(words) <= 1 or len(LITERAL.findall(query)) * LITERAL_SHARE >= len(query.split())
-    return (LITERAL_WEIGHT if literal else MEANING_WEIGHT) * min(1.0, max(0.0, embedded))
+    ahead = stands_out(lexical)
+    shares = [share for least, share in STANDS_OUT if ahead >= least]
+    share = LITERAL_WEIGHT if literal else min(shares, default=MEANING_WEIGHT)
+    return share * min(1.0, max(0.0, embedded))
 
 
 def fuse(lexical: Sequence[Scored], vector: Sequence[Scored], *, weight: float, limit: int) -> list[Fused]:

@@ -37,7 +37,9 @@ async def search(query: str, index: Index, *, limit: int, where: Filter = EVERYT
     lexical, vector = await asyncio.gather(
         index.store.search(query, limit=depth, where=where), _by_vector(query, index, limit=depth, where=where)
     )
-    return fuse(lexical, vector, weight=vector_weight(query, embedded=index.embedded) if vector else 0.0, limit=limit)
+    return fuse(
+        lexical, vector, weight=vector_weight(query, lexical, embedded=index.embedded) if vector else 0.0, limit=limit
+    )
 
 
 async def _by_vector(query: str, index: Index, *, limit: int, where: Filter) -> list[Scored]:
