@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from intelforge.core.errors import ConfigError, ErrorCode, ModelError
 from intelforge.core.registry import load_backend
-from intelforge.index import onnx, weights
+from intelforge.index import onnx, weights, written_graph
+from intelforge.index.encoder import built_in
 from intelforge.index.onnx import OnnxEmbedder, open_embedder
 from intelforge.index.protocol import Vectors
 
@@ -73,7 +74,7 @@ REFERENCE = {
         -0.0254,
     ],
     "": [-0.1188, 0.0879, -0.0758, 0.0290, 0.0073, -0.0259, -0.0865, -0.0772, -0.0506, -0.0227, -0.0467, 0.0144],
-    " ".join(["long"] * 400): [
+    " ".join(["long"] * 254): [
         -0.0337,
         0.0503,
         -0.0237,
@@ -173,6 +174,26 @@ async def test_any_text_has_a_vector(embedders: dict[str, OnnxEmbedder], text: s
     assert np.isfinite(vectors).all()
 
 
+async def test_a_long_text_is_embedded_in_pieces_whose_mean_by_tokens_it_is(
+    embedders: dict[str, OnnxEmbedder],
+) -> None:
+    """254 tokens of text fit beside the two special ones."""
+    first, second, rest = (" ".join([word] * number) for word, number in (("cat", 254), ("tax", 254), ("sea", 98)))
+    whole, *parts = await embedders["float32"].embed([f"{first} {second} {rest}", first, second, rest])
+    mean = 256 * parts[0] + 256 * parts[1] + 100 * parts[2]
+    assert whole == pytest.approx(mean / np.linalg.norm(mean), abs=1e-5)
+    assert min(float(whole @ part) for part in parts) > 0.3
+
+
+async def test_the_end_of_a_long_text_counts(embedders: dict[str, OnnxEmbedder]) -> None:
+    start = "The weather was fine. " * 1000
+    other, same = "Carrots grow well in sandy soil. " * 300, "The weather was fine. " * 400
+    question, ends_other, ends_same = await embedders["int8"].embed(
+        ["How do carrots grow?", start + other, start + same]
+    )
+    assert question @ ends_other > question @ ends_same + 0.05
+
+
 async def test_cancelling_stops_after_the_running_batch(embedders: dict[str, OnnxEmbedder]) -> None:
     embedder = embedders["int8"]
     await embedder.embed(["warm"])
@@ -216,7 +237,7 @@ async def test_without_a_folder_to_write_the_graph_is_built_in_memory(tmp_path: 
     blocked.touch()
     found = weights.find(NAME, cache=weights.cache_folder())
     assert found
-    embedder = OnnxEmbedder(weights.MODELS[NAME], "int8", folder=found, cache=blocked, threads=1)
+    embedder = OnnxEmbedder(built_in(weights.MODELS[NAME], "int8", folder=found, cache=blocked), threads=1)
     assert (await embedder.embed(["x"])).shape == (1, 384)
 
 
@@ -248,10 +269,10 @@ def test_eight_bit_weights_need_a_cpu_that_adds_byte_products(
 ) -> None:
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     (tmp_path / "cpuinfo").write_text(flags)
-    assert onnx.multiplies_bytes(tmp_path / "cpuinfo") is able
-    assert onnx.multiplies_bytes(tmp_path / "absent") is False
+    assert written_graph.multiplies_bytes(tmp_path / "cpuinfo") is able
+    assert written_graph.multiplies_bytes(tmp_path / "absent") is False
     monkeypatch.setattr("platform.machine", lambda: "arm64")
-    assert onnx.multiplies_bytes(tmp_path / "absent") is True
+    assert written_graph.multiplies_bytes(tmp_path / "absent") is True
 
 
 @given(st.lists(st.integers(1, 256), max_size=300))

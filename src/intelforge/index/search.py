@@ -4,7 +4,7 @@ import asyncio
 
 from intelforge.core.errors import InvalidInputError, ModelError
 from intelforge.index.fusion import Fused, fuse, vector_weight
-from intelforge.index.protocol import EVERYTHING, Embedder, Filter, Scored, VectorStore
+from intelforge.index.protocol import EVERYTHING, Embedder, Filter, Scored, TextKind, VectorStore
 
 __all__ = ["Fused", "search"]
 
@@ -43,7 +43,7 @@ async def _by_vector(
     if embedder is None or not query.strip():
         return []
     try:
-        [vector] = await embedder.embed([query])
+        [vector] = await embedder.embed([query], kind=TextKind.QUERY)
     except ModelError:
         return []
     return await store.search(vector, limit=limit, where=where)
