@@ -17,7 +17,7 @@ from intelforge.core.registry import load_backend
 from intelforge.core.values import Attributes, Chunk
 from intelforge.index.protocol import Filter, Held, Vectors, VectorStore
 
-PERSISTENT = ["lancedb:index", "postgresql:"]
+PERSISTENT = ["lancedb:index", "postgresql:", "faiss:index"]
 URLS = ["memory:", *PERSISTENT]
 SERVICES = {"postgresql:": "pgvector_url"}
 """the fixture that gives the whole URL of a backend that is a service"""
