@@ -1,4 +1,5 @@
-"""Measures how well the search of IntelForge ranks: nDCG@10 and recall@100 of its parts and of both together.
+"""Measures how well the search of IntelForge ranks: nDCG@10 and recall@100 of its parts, of both
+together, and after reranking.
 
     python benchmarks/retrieval.py FOLDER… [--json] [--precision int8|float32]
 
@@ -20,13 +21,17 @@ from statistics import fmean
 from typing import Any
 
 from intelforge.core.registry import load_backend
-from intelforge.core.values import Chunk
+from intelforge.core.values import Chunk, Hit
 from intelforge.index.center import Center
+from intelforge.index.onnx import OnnxEmbedder
 from intelforge.index.protocol import Embedder, VectorStore
+from intelforge.index.rerank import LateInteraction, rerank
 from intelforge.index.search import Index, search
 
 DEPTH = 100
-PARTS = ("lexical", "vector", "hybrid")
+PARTS = ("lexical", "vector", "hybrid", "reranked")
+RERANK_SECONDS = 60.0
+"""enough to look at all that is looked at: the time is not what is measured here"""
 
 Measure = Callable[[Sequence[str], frozenset[str]], float]
 
@@ -74,7 +79,8 @@ def recall(ranking: Sequence[str], relevant: frozenset[str], *, depth: int = DEP
 async def measure(collection: Collection, *, store: VectorStore, embedder: Embedder) -> dict[str, object]:
     """One line of the result: the collection, how many queries, and the measures of each part."""
     center = await fill(collection, store=store, embedder=embedder)
-    rankings = [await rank(query.text, store=store, embedder=embedder, center=center) for query in collection.queries]
+    index = Index(store=store, embedder=embedder, center=center)
+    rankings = [await rank(query.text, index, collection.documents) for query in collection.queries]
     scores = {
         part: {
             "ndcg_at_10": _mean(ndcg, part, rankings, collection.queries),
@@ -87,10 +93,7 @@ async def measure(collection: Collection, *, store: VectorStore, embedder: Embed
 
 async def fill(collection: Collection, *, store: VectorStore, embedder: Embedder) -> Center:
     """Stores and embeds every document as one chunk; gives the centre of the vectors, which embedding notes."""
-    chunks = [
-        Chunk(id=f"{document_id}:0", document_id=document_id, ordinal=0, start=0, end=len(text), text=text)
-        for document_id, text in collection.documents.items()
-    ]
+    chunks = [_chunk(document_id, text) for document_id, text in collection.documents.items()]
     await store.add(chunks)
     vectors = await embedder.embed([chunk.text for chunk in chunks])
     await store.add_vectors([chunk.id for chunk in chunks], vectors)
@@ -98,14 +101,18 @@ async def fill(collection: Collection, *, store: VectorStore, embedder: Embedder
     return Center.of(vectors)
 
 
-async def rank(query: str, *, store: VectorStore, embedder: Embedder, center: Center) -> dict[str, list[str]]:
+async def rank(query: str, index: Index, documents: Mapping[str, str]) -> dict[str, list[str]]:
     """The documents each part gives for a query, best first."""
-    both = await search(query, Index(store=store, embedder=embedder, center=center), limit=DEPTH)
-    [vector] = await embedder.embed([query])
+    assert isinstance(index.embedder, OnnxEmbedder)
+    both = await search(query, index, limit=DEPTH)
+    hits = [Hit(chunk=_chunk(hit.document_id, documents[hit.document_id]), score=hit.score) for hit in both]
+    looked = await rerank(query, hits, LateInteraction(index.embedder), seconds=RERANK_SECONDS)
+    [vector] = await index.embedder.embed([query])
     return {
-        "lexical": [hit.document_id for hit in await store.search(query, limit=DEPTH)],
-        "vector": [hit.document_id for hit in await store.search(vector, limit=DEPTH)],
+        "lexical": [hit.document_id for hit in await index.store.search(query, limit=DEPTH)],
+        "vector": [hit.document_id for hit in await index.store.search(vector, limit=DEPTH)],
         "hybrid": [hit.document_id for hit in both],
+        "reranked": [hit.chunk.document_id for hit in looked],
     }
 
 
@@ -138,6 +145,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     results = asyncio.run(run(options.folders, precision=options.precision))
     print("\n".join(json.dumps(result) for result in results) if options.json else table(results))
+
+
+def _chunk(document_id: str, text: str) -> Chunk:
+    return Chunk(id=f"{document_id}:0", document_id=document_id, ordinal=0, start=0, end=len(text), text=text)
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

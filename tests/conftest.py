@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from intelforge.core.errors import NotFoundError
-from intelforge.testing.postgres import postgres_database, postgres_server
+from intelforge.testing.postgres import pgvector_server, postgres_database, postgres_server
 
 
 def skip_for_want(reason: str) -> None:
@@ -33,6 +33,24 @@ def postgres() -> Iterator[str]:
 def postgres_url(postgres: str) -> Iterator[str]:
     """The URL of an empty database on PostgreSQL."""
     with postgres_database(postgres) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def pgvector() -> Iterator[str]:
+    """The URL of a PostgreSQL server that has pgvector."""
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(pgvector_server())
+        except NotFoundError as error:
+            skip_for_want(str(error))
+        yield url
+
+
+@pytest.fixture
+def pgvector_url(pgvector: str) -> Iterator[str]:
+    """The URL of an empty database on PostgreSQL with pgvector."""
+    with postgres_database(pgvector) as url:
         yield url
 
 

@@ -31,7 +31,6 @@ async def examine(parts: Parts) -> list[Check]:
         Look("open files", _open_files, required=False),
         Look("git", _git, required=False),
         Look("extraction workers", _extraction),
-        Look("embedding model", _embedder, required=False),
     ]
     checks = [await look.at(parts) for look in alone]
     database = await Look("database", _database).at(parts)
@@ -40,6 +39,7 @@ async def examine(parts: Parts) -> list[Check]:
         resting = [
             Look("index", _index),
             Look("sources", _sources, required=False),
+            Look("embedding model", _embedder, required=False),
             Look("language model", _model, required=False),
         ]
         checks += [await look.at(parts) for look in resting]
@@ -126,7 +126,7 @@ async def _index(parts: Parts) -> Check:
 async def _embedder(parts: Parts) -> Check:
     if parts.settings.embedder in ("none:", "none"):
         return Check(name="embedding model", ok=True, detail="none: search is by words only")
-    embedder = parts.embedder()
+    embedder = parts.uncached_embedder()
     if embedder is None:
         error = parts.embedder_error
         fix = error.hint if error else ""

@@ -2,10 +2,13 @@
 
 import asyncio
 import functools
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import httpx2
 
 from intelforge.collect.protocol import Collector
 from intelforge.collect.registry import open_collector
@@ -13,10 +16,17 @@ from intelforge.core.errors import ErrorCode, IntelForgeError
 from intelforge.core.registry import load_backend
 from intelforge.core.settings import Settings
 from intelforge.core.values import Source
+from intelforge.index.embedders.cache import EmbeddingCache
+from intelforge.index.embedders.cached import CachedEmbedder
+from intelforge.index.embedders.context import EmbedderContext, EmbeddingCall
+from intelforge.index.embedders.url import hosts_of as embedder_hosts
 from intelforge.index.hits import Retriever
 from intelforge.index.protocol import Embedder, VectorStore
+from intelforge.index.rerank import LateInteraction, TokenEncoder
+from intelforge.models.embedding_meter import EmbeddingMeter
 from intelforge.models.gateway import hosts_of, open_model
-from intelforge.models.ledger import Ledger
+from intelforge.models.ledger import Ledger, Usage
+from intelforge.models.ollama import ollama_url
 from intelforge.models.protocol import LanguageModel
 from intelforge.security.egress import Egress
 from intelforge.store.calls import Calls
@@ -32,6 +42,10 @@ if TYPE_CHECKING:
 
 STATE = ".intelforge"
 """the folder below the workspace that holds what IntelForge keeps"""
+EMBEDDING_CACHE = "cache/embeddings.db"
+"""below that folder"""
+_WORDS_ALONE = (ErrorCode.MISSING_MODEL, ErrorCode.REFUSED)
+"""why an embedder may be missing and search go on without: its weights are not here, or its key is not"""
 
 
 class Parts:
@@ -84,8 +98,9 @@ class Parts:
 
     @functools.cached_property
     def egress(self) -> Egress:
-        """The way out. The language model's host may be private: the user named it."""
-        allowed = {*self.settings.allow_hosts, *hosts_of(self.settings.llm)}
+        """The way out. The hosts of the language model and the embedder may be private: the user named them."""
+        named = (*hosts_of(self.settings.llm), *embedder_hosts(self.settings.embedder, ollama_url=_ollama_url))
+        allowed = {*self.settings.allow_hosts, *named}
         egress = Egress(
             allow_hosts=allowed, timeout=self.settings.web_timeout, max_redirects=self.settings.web_max_redirects
         )
@@ -102,25 +117,61 @@ class Parts:
                 self._store = await self._stack.enter_async_context(store)
             return self._store
 
+    @functools.cached_property
+    def embedding_cache(self) -> EmbeddingCache:
+        """The cache that indexing and searching share."""
+        cache = EmbeddingCache(self.root / STATE / EMBEDDING_CACHE)
+        self._stack.push_async_callback(cache.close)
+        return cache
+
     def embedder(self) -> Embedder | None:
-        """The embedder; None when the settings want none, or when its weights are not here (see `embedder_error`)."""
-        if self._embedder is None and self.settings.embedder not in ("none:", "none"):
-            try:
-                self._embedder = load_backend("embedders", self.settings.embedder)(self.settings.embedder)
-                self.embedder_error = None
-            except IntelForgeError as error:
-                if error.error_code is not ErrorCode.MISSING_MODEL:
-                    raise
-                self.embedder_error = error
+        """The embedder, behind the cache; None when the settings want none, or when it lacks its weights or key.
+
+        `embedder_error` then says why.
+        """
+        if self._embedder is None and (embedder := self.uncached_embedder()):
+            self._embedder = CachedEmbedder(embedder, self.embedding_cache)
         return self._embedder
+
+    def uncached_embedder(self) -> Embedder | None:
+        """A new embedder that computes what it is asked, for those who want to know whether it can."""
+        if self.settings.embedder in ("none:", "none"):
+            return None
+        try:
+            embedder: Embedder = load_backend("embedders", self.settings.embedder)(
+                self.settings.embedder, context=self._embedder_context()
+            )
+        except IntelForgeError as error:
+            if error.error_code not in _WORDS_ALONE:
+                raise
+            self.embedder_error = error
+            return None
+        self.embedder_error = None
+        return embedder
+
+    def _embedder_context(self) -> EmbedderContext:
+        return EmbedderContext(
+            client=lambda: self._model_client,
+            meter=self._metered,
+            ollama_url=_ollama_url,
+            root=self.root,
+        )
+
+    def _metered(self, call: EmbeddingCall) -> AbstractAsyncContextManager[Usage]:
+        return EmbeddingMeter(Ledger(Calls(self.database)))(call)
+
+    @functools.cached_property
+    def _model_client(self) -> httpx2.AsyncClient:
+        client = self.egress.client(timeout=self.settings.llm_timeout)
+        self._stack.push_async_callback(client.aclose)
+        return client
 
     async def model(self) -> LanguageModel | None:
         """The language model; None when there is none. Raises what opening it raises."""
         if not self._model_opened:
-            client = await self._stack.enter_async_context(self.egress.client(timeout=self.settings.llm_timeout))
             self._model = await open_model(
                 self.settings.llm,
-                client=client,
+                client=self._model_client,
                 ledger=Ledger(Calls(self.database)),
                 timeout=self.settings.llm_timeout,
             )
@@ -144,7 +195,10 @@ class Parts:
                 self.idle.set()
 
     async def retriever(self) -> Retriever:
-        return Retriever(self.documents, self.facts, await self.store(), self.embedder())
+        embedder = self.embedder()
+        encoder = embedder.embedder if isinstance(embedder, CachedEmbedder) else embedder
+        reranker = LateInteraction(encoder) if isinstance(encoder, TokenEncoder) else None
+        return Retriever(self.documents, self.facts, await self.store(), embedder, reranker=reranker)
 
     @asynccontextmanager
     async def syncing(self) -> AsyncIterator["SyncParts"]:
@@ -195,3 +249,7 @@ class Parts:
 
     def _engine(self) -> Any:
         return load_backend("job_engines", self.settings.jobs)(self.settings.jobs, database_url=self.database.jobs_url)
+
+
+def _ollama_url() -> str:
+    return ollama_url(os.environ)

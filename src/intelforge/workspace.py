@@ -206,11 +206,18 @@ class Workspace:
         )
 
     async def search(
-        self, query: str, *, limit: int = 10, source: str | None = None, principals: Sequence[str] = (EVERYONE,)
+        self,
+        query: str,
+        *,
+        limit: int = 10,
+        source: str | None = None,
+        rerank: bool = False,
+        principals: Sequence[str] = (EVERYONE,),
     ) -> list[Hit]:
         """The best `limit` chunks for a query, best first, of the documents these principals may see.
 
         The query may hold "phrases", -words and field:value, as `intelforge.index.query` describes them.
+        `rerank` takes a closer look at the best, which takes `rerank_seconds` more.
         Raises InvalidInputError for an empty query, a field that makes no sense or a limit below 1.
         """
         if not query.strip():
@@ -221,7 +228,8 @@ class Workspace:
         with self._parts.answering():
             retriever = await self._parts.retriever()
             scope = await self._scope(source, principals, parsed)
-            return await retriever.search(parsed.text, limit=limit, scope=scope)
+            seconds = self._settings.rerank_seconds if rerank else 0.0
+            return await retriever.search(parsed.text, limit=limit, scope=scope, rerank_seconds=seconds)
 
     async def ask(self, question: str, *, source: str | None = None, principals: Sequence[str] = (EVERYONE,)) -> Answer:
         """The answer to a question, each sentence with citations that resolve; no sentences when the evidence is weak.
@@ -233,7 +241,9 @@ class Workspace:
         parts = self._parts
         scope = await self._scope(source, principals)
         embedder, model = parts.embedder(), await parts.model()
-        library = ScopedLibrary(await parts.retriever(), parts.documents, scope)
+        library = ScopedLibrary(
+            await parts.retriever(), parts.documents, scope, rerank_seconds=self._settings.rerank_seconds
+        )
         with parts.answering():
             found = await answer(question, library=library, embed=embedder.embed if embedder else None, model=model)
         counts = await parts.documents.counts(embedder.name if embedder else "")

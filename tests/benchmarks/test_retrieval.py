@@ -56,6 +56,7 @@ def test_one_json_line_a_folder_with_every_measure(
         "lexical": perfect,
         "vector": perfect,
         "hybrid": perfect,
+        "reranked": perfect,
     }
     retrieval.main([str(tmp_path)])
     assert "hybrid nDCG@10" in capsys.readouterr().out

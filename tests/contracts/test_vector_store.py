@@ -1,8 +1,9 @@
 """What every vector store does, whichever its URL."""
 
 import asyncio
+import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -16,16 +17,28 @@ from intelforge.core.registry import load_backend
 from intelforge.core.values import Attributes, Chunk
 from intelforge.index.protocol import Filter, Held, Vectors, VectorStore
 
-URLS = ["memory:", "lancedb:index"]
-PERSISTENT = ["lancedb:index"]
-
-Open = Callable[[], VectorStore]
+PERSISTENT = ["lancedb:index", "postgresql:", "faiss:index"]
+URLS = ["memory:", *PERSISTENT]
+SERVICES = {"postgresql:": "pgvector_url"}
+"""the fixture that gives the whole URL of a backend that is a service"""
+MANY = int(os.environ.get("INTELFORGE_TEST_CHUNKS", "4000"))
+"""chunks of the test of many; set it to 100,000 to try a backend in earnest"""
 
 
 @pytest.fixture(params=URLS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorStore]:
-    async with load_backend("vector_stores", request.param)(request.param, root=tmp_path) as opened:
-        yield opened
+def url(request: pytest.FixtureRequest) -> str:
+    """Of an empty store."""
+    service = SERVICES.get(request.param)
+    return str(request.getfixturevalue(service) if service else request.param)
+
+
+persistent = pytest.mark.parametrize("url", PERSISTENT, indirect=True)
+
+
+@pytest.fixture
+async def store(url: str, tmp_path: Path) -> AsyncIterator[VectorStore]:
+    async with opened(url, tmp_path) as store:
+        yield store
 
 
 @asynccontextmanager
@@ -230,7 +243,7 @@ async def test_several_tasks_may_write_and_read_at_once(store: VectorStore) -> N
     assert await store.inventory() == {f"d{number}": Held(1, 1) for number in range(8)}
 
 
-@pytest.mark.parametrize("url", PERSISTENT)
+@persistent
 async def test_what_was_written_is_there_after_reopening(url: str, tmp_path: Path) -> None:
     async with opened(url, tmp_path) as store:
         await store.add([chunk("a", "durable words")])
@@ -240,7 +253,7 @@ async def test_what_was_written_is_there_after_reopening(url: str, tmp_path: Pat
         assert await ids(store, unit(1)) == ["a:0"]
 
 
-@pytest.mark.parametrize("url", PERSISTENT)
+@persistent
 async def test_an_open_reader_sees_what_another_store_writes(url: str, tmp_path: Path) -> None:
     async with opened(url, tmp_path) as reader, opened(url, tmp_path) as writer:
         assert await ids(reader, "fresh") == []
@@ -274,7 +287,7 @@ asyncio.run(run(*sys.argv[1:]))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("url", PERSISTENT)
+@persistent
 async def test_two_processes_may_write_at_once(url: str, tmp_path: Path) -> None:
     writers = [
         await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, url, str(tmp_path), name)
@@ -288,7 +301,7 @@ async def test_two_processes_may_write_at_once(url: str, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("url", PERSISTENT)
+@persistent
 async def test_a_hundred_thousand_chunks_are_searchable_in_seconds(url: str, tmp_path: Path) -> None:
     random = Random(7)
     words = [f"word{number}" for number in range(5_000)]
@@ -306,6 +319,45 @@ async def test_a_hundred_thousand_chunks_are_searchable_in_seconds(url: str, tmp
         assert (await ids(store, "needle"))[0] == "needle:0"
         assert perf_counter() - started < 2
         assert len(await store.inventory()) == 100_001
+
+
+@pytest.mark.slow
+@persistent
+async def test_many_chunks_with_vectors_are_found_by_word_by_filter_and_by_vector(url: str, tmp_path: Path) -> None:
+    random, numbers = Random(7), np.random.default_rng(7)
+    words = [f"word{number}" for number in range(5_000)]
+    vectors, recalled, filtered = units(numbers, MANY), list[int](), list[int]()
+    about = {f"d{number}": Attributes(labels=of(f"tag:{number % 100}")) for number in range(MANY)}
+    chunks = [chunk(key, " ".join([*random.choices(words, k=30), f"rare{key}"])) for key in about]
+    async with opened(url, tmp_path) as store:
+        for start in range(0, MANY, 2_000):
+            batch = chunks[start : start + 2_000]
+            described = {each.document_id: about[each.document_id] for each in batch}
+            await store.add(batch, described)
+            await store.add_vectors([each.id for each in batch], vectors[start : start + 2_000], described)
+        await store.maintain()
+        assert await store.count() == Held(MANY, MANY)
+        assert (await ids(store, "rared77 word1"))[0] == "d77:0"
+        seven = Filter(any_of=(of("tag:7"),))
+        for query, cosines in ((each, vectors @ each) for each in units(numbers, 20)):
+            expected = np.argsort(-cosines)
+            recalled.append(len({f"d{row}:0" for row in expected[:10]} & set(await ids(store, query))))
+            best = [f"d{row}" for row in expected if row % 100 == 7][:10]
+            found = [hit.document_id for hit in await store.search(query, limit=10, where=seven)]
+            filtered.append(len(set(best) & set(found)))
+        hits = await store.search("word1 word2 word3 word4", limit=100, where=seven)
+        holding = {
+            each.document_id for each in chunks[7::100] if {"word1", "word2", "word3", "word4"} & set(each.text.split())
+        }
+        assert {hit.document_id for hit in hits} == holding
+    assert np.mean(recalled) >= 9.5
+    assert np.mean(filtered) >= 9.5
+
+
+def units(numbers: np.random.Generator, count: int) -> Vectors:
+    """Random directions."""
+    vectors = numbers.standard_normal((count, 32)).astype(np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
 async def test_what_is_held_is_counted(store: VectorStore) -> None:

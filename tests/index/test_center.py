@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from intelforge.index.center import Center, load_center, save_center
 from intelforge.index.memory import MemoryStore
-from intelforge.index.protocol import Vectors
+from intelforge.index.protocol import TextKind, Vectors
 from intelforge.index.search import Index, search
 from intelforge.store.database import open_database
 from intelforge.store.facts import Facts
@@ -46,7 +46,7 @@ async def test_a_text_near_to_everything_is_not_nearer_to_a_query_than_what_it_i
     await store.add_vectors(["hub:0", "about:0"], np.stack([unit(1, 0.3, 0), unit(0.5, 1, 0.4)]))
 
     class Asked(HashEmbedder):
-        async def embed(self, texts: object) -> Vectors:
+        async def embed(self, texts: Sequence[str], *, kind: TextKind = TextKind.DOCUMENT) -> Vectors:
             return np.stack([unit(1, 0.6, 0)])
 
     center = Center(mean=unit(1, 0, 0) * 0.9, number=100_000)

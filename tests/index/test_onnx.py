@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from intelforge.core.errors import ConfigError, ErrorCode, ModelError
 from intelforge.core.registry import load_backend
-from intelforge.index import onnx, weights
+from intelforge.index import onnx, weights, written_graph
+from intelforge.index.encoder import built_in
 from intelforge.index.onnx import OnnxEmbedder, open_embedder
 from intelforge.index.protocol import Vectors
+from intelforge.index.rerank import LateInteraction
 
 NAME = "all-MiniLM-L6-v2"
 REFERENCE = {
@@ -73,7 +75,7 @@ REFERENCE = {
         -0.0254,
     ],
     "": [-0.1188, 0.0879, -0.0758, 0.0290, 0.0073, -0.0259, -0.0865, -0.0772, -0.0506, -0.0227, -0.0467, 0.0144],
-    " ".join(["long"] * 400): [
+    " ".join(["long"] * 254): [
         -0.0337,
         0.0503,
         -0.0237,
@@ -173,6 +175,26 @@ async def test_any_text_has_a_vector(embedders: dict[str, OnnxEmbedder], text: s
     assert np.isfinite(vectors).all()
 
 
+async def test_a_long_text_is_embedded_in_pieces_whose_mean_by_tokens_it_is(
+    embedders: dict[str, OnnxEmbedder],
+) -> None:
+    """254 tokens of text fit beside the two special ones."""
+    first, second, rest = (" ".join([word] * number) for word, number in (("cat", 254), ("tax", 254), ("sea", 98)))
+    whole, *parts = await embedders["float32"].embed([f"{first} {second} {rest}", first, second, rest])
+    mean = 256 * parts[0] + 256 * parts[1] + 100 * parts[2]
+    assert whole == pytest.approx(mean / np.linalg.norm(mean), abs=1e-5)
+    assert min(float(whole @ part) for part in parts) > 0.3
+
+
+async def test_the_end_of_a_long_text_counts(embedders: dict[str, OnnxEmbedder]) -> None:
+    start = "The weather was fine. " * 1000
+    other, same = "Carrots grow well in sandy soil. " * 300, "The weather was fine. " * 400
+    question, ends_other, ends_same = await embedders["int8"].embed(
+        ["How do carrots grow?", start + other, start + same]
+    )
+    assert question @ ends_other > question @ ends_same + 0.05
+
+
 async def test_cancelling_stops_after_the_running_batch(embedders: dict[str, OnnxEmbedder]) -> None:
     embedder = embedders["int8"]
     await embedder.embed(["warm"])
@@ -216,7 +238,7 @@ async def test_without_a_folder_to_write_the_graph_is_built_in_memory(tmp_path: 
     blocked.touch()
     found = weights.find(NAME, cache=weights.cache_folder())
     assert found
-    embedder = OnnxEmbedder(weights.MODELS[NAME], "int8", folder=found, cache=blocked, threads=1)
+    embedder = OnnxEmbedder(built_in(weights.MODELS[NAME], "int8", folder=found, cache=blocked), threads=1)
     assert (await embedder.embed(["x"])).shape == (1, 384)
 
 
@@ -248,10 +270,10 @@ def test_eight_bit_weights_need_a_cpu_that_adds_byte_products(
 ) -> None:
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     (tmp_path / "cpuinfo").write_text(flags)
-    assert onnx.multiplies_bytes(tmp_path / "cpuinfo") is able
-    assert onnx.multiplies_bytes(tmp_path / "absent") is False
+    assert written_graph.multiplies_bytes(tmp_path / "cpuinfo") is able
+    assert written_graph.multiplies_bytes(tmp_path / "absent") is False
     monkeypatch.setattr("platform.machine", lambda: "arm64")
-    assert onnx.multiplies_bytes(tmp_path / "absent") is True
+    assert written_graph.multiplies_bytes(tmp_path / "absent") is True
 
 
 @given(st.lists(st.integers(1, 256), max_size=300))
@@ -261,3 +283,25 @@ def test_batches_hold_every_text_once_within_the_token_limit(lengths: list[int])
     for rows in batches:
         longest = max(lengths[row] for row in rows)
         assert len(rows) * longest <= max(onnx.BATCH_TOKENS, longest)
+
+
+async def test_the_tokens_of_a_text_make_its_vector(embedders: dict[str, OnnxEmbedder]) -> None:
+    embedder = embedders["float32"]
+    texts = ["How do I cancel a task?", "tasks", "", "unbelievably " * 300]
+    found = await embedder.tokens(texts)
+    assert [len(each.ids) for each in found] == [7, 1, 0, 254]
+    assert all(each.vectors.shape == (len(each.ids), embedder.dimensions) for each in found)
+    assert np.allclose(np.linalg.norm(found[0].vectors, axis=1), 1, atol=1e-5)
+    alone = await embedder.tokens([texts[0]])
+    assert np.allclose(alone[0].vectors, found[0].vectors, atol=1e-4)
+    assert await embedder.tokens([]) == []
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+async def test_what_answers_a_question_is_nearer_by_its_tokens(
+    embedders: dict[str, OnnxEmbedder], precision: str
+) -> None:
+    texts = ["A task can be cancelled by calling its cancel() method.", "The recipe needs two eggs.", "Tasks are many."]
+    scores = await LateInteraction(embedders[precision]).score("How do I cancel an asyncio task?", texts)
+    assert scores.argmax() == 0
+    assert scores[2] > scores[1]

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from intelforge.core.errors import InvalidInputError, ModelError
 from intelforge.core.values import Chunk
 from intelforge.index.memory import MemoryStore
-from intelforge.index.protocol import Vectors
+from intelforge.index.protocol import TextKind, Vectors
 from intelforge.index.search import Index, search
 
 TEXTS = {"cat": "the cat sleeps", "dog": "a dog barks", "wait": "def wait_for(): cat"}
@@ -18,13 +19,14 @@ class OneDirection:
     name = "one"
     dimensions = 2
     tokenizer = None
+    at_once = 32
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
+    async def embed(self, texts: Sequence[str], *, kind: TextKind = TextKind.DOCUMENT) -> Vectors:
         return np.array([[1, 0]] * len(texts), np.float32)
 
 
 class Broken(OneDirection):
-    async def embed(self, texts: Sequence[str]) -> Vectors:
+    async def embed(self, texts: Sequence[str], *, kind: TextKind = TextKind.DOCUMENT) -> Vectors:
         raise ModelError("the weights are damaged")
 
 
@@ -68,3 +70,15 @@ async def test_blank_queries_find_nothing_and_wrong_limits_are_refused() -> None
     assert await search("  ", Index(store=await filled(), embedder=OneDirection()), limit=3) == []
     with pytest.raises(InvalidInputError):
         await search("cat", Index(store=await filled(), embedder=None), limit=0)
+
+
+async def test_a_query_is_embedded_as_one() -> None:
+    class Listening(OneDirection):
+        kinds: ClassVar[list[TextKind]] = []
+
+        async def embed(self, texts: Sequence[str], *, kind: TextKind = TextKind.DOCUMENT) -> Vectors:
+            self.kinds.append(kind)
+            return await super().embed(texts)
+
+    await search("cat", Index(store=await filled(), embedder=Listening()), limit=3)
+    assert Listening.kinds == [TextKind.QUERY]

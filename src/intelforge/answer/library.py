@@ -9,13 +9,18 @@ from intelforge.store.documents import Documents
 class ScopedLibrary:
     """A Library over the index and the database, for one scope."""
 
-    def __init__(self, retriever: Retriever, documents: Documents, scope: Scope) -> None:
+    def __init__(
+        self, retriever: Retriever, documents: Documents, scope: Scope, *, rerank_seconds: float = 0.0
+    ) -> None:
+        self._rerank_seconds = rerank_seconds
         self._retriever = retriever
         self._documents = documents
         self._scope = scope
 
     async def search(self, question: str, *, limit: int) -> list[Hit]:
-        return await self._retriever.search(question, limit=limit, scope=self._scope)
+        return await self._retriever.search(
+            question, limit=limit, scope=self._scope, rerank_seconds=self._rerank_seconds
+        )
 
     async def text(self, document_id: str) -> str:
         """Raises NotFoundError when the document was purged since the search."""

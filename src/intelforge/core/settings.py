@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     chunk_tokens: Annotated[int, Field(ge=32, le=2048)] = Field(
         220, description="Largest chunk, in tokens of the embedder."
     )
+    rerank_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
+        0.5, description="Time for a closer look at what answers are made from, in seconds; 0 for none."
+    )
     allow_hosts: tuple[str, ...] = Field(
         (), description="Hosts that may be reached although their address is private (host or host:port)."
     )

@@ -1,7 +1,8 @@
 """A BERT sentence encoder as an ONNX graph, written straight from its weights, in float32 or int8.
 
-The graph takes token ids and a mask, both int32 of shape (texts, tokens), and gives unit vectors of shape
-(texts, dimensions): encoder, mean over the tokens of the mask, L2 norm. It uses onnxruntime's fused operators.
+The graph takes token ids and a mask, both int32 of shape (texts, tokens), and gives the states of the tokens, shape
+(texts, tokens, dimensions), and unit vectors, shape (texts, dimensions): encoder, mean over the tokens of the mask (or
+the first token), L2 norm. It uses onnxruntime's fused operators.
 
 int8: weights are quantised per output column, activations while running. Each token's activations are first scaled
 to a largest value of one, so that an outlier in one token costs the others no precision, and a text's vector hardly
@@ -10,6 +11,7 @@ without the scaling.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -20,8 +22,6 @@ from onnx import TensorProto, helper, numpy_helper
 Tensor = NDArray[np.float32]
 
 FUSED = "com.microsoft"
-EPSILON = 1e-12
-HEAD_SIZE = 32
 LAST_AXIS = np.array([2], np.int64)
 
 
@@ -40,9 +40,25 @@ class Precision(StrEnum):
 LARGEST = {Precision.INT8: 127, Precision.INT7: 63}
 
 
-def build(weights: Mapping[str, Tensor], precision: Precision) -> bytes:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What the weights do not tell of a BERT."""
+
+    heads: int
+    epsilon: float
+    """of the layer norms"""
+    pooling: str
+    """`mean` or `cls`"""
+
+
+def plain(tensors: Mapping[str, NDArray[np.generic]]) -> dict[str, Tensor]:
+    """Tensors in float32, without the prefix they have when the BERT was part of a larger model."""
+    return {name.removeprefix("bert."): np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
+
+
+def build(weights: Mapping[str, Tensor], precision: Precision, shape: Shape) -> bytes:
     """The serialised ONNX model of a BERT encoder whose tensors are named as Hugging Face names them."""
-    graph = _Graph(weights, precision)
+    graph = _Graph(weights, precision, shape)
     hidden = graph.embeddings()
     layers = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))
     for layer in range(layers):
@@ -52,9 +68,10 @@ def build(weights: Mapping[str, Tensor], precision: Precision) -> bytes:
 
 
 class _Graph:
-    def __init__(self, weights: Mapping[str, Tensor], precision: Precision) -> None:
+    def __init__(self, weights: Mapping[str, Tensor], precision: Precision, shape: Shape) -> None:
         self.weights = weights
         self.precision = precision
+        self.shape = shape
         self.nodes: list[onnx.NodeProto] = []
         self.tensors: list[onnx.TensorProto] = []
         self.size = weights["embeddings.LayerNorm.weight"].shape[0]
@@ -79,7 +96,9 @@ class _Graph:
         words = self.constant("words", self.weights["embeddings.word_embeddings.weight"])
         places = self.constant("positions", positions + first_type)
         inputs = ["ids", "", words, places, "", gamma, beta, "mask"]
-        return self.node("EmbedLayerNormalization", inputs, "embedded", "mask_index", domain=FUSED, epsilon=EPSILON)
+        return self.node(
+            "EmbedLayerNormalization", inputs, "embedded", "mask_index", domain=FUSED, epsilon=self.shape.epsilon
+        )
 
     def layer(self, prefix: str, hidden: str) -> str:
         attended = self.attention(f"{prefix}.attention", hidden)
@@ -98,13 +117,13 @@ class _Graph:
             [*parts, "", "mask"],
             f"{prefix}.attended",
             domain=FUSED,
-            num_heads=self.size // HEAD_SIZE,
+            num_heads=self.shape.heads,
         )
 
     def add_and_norm(self, prefix: str, hidden: str, skipped: str) -> str:
         dense = self.dense([f"{prefix}.dense"], hidden)
         inputs = [dense, skipped, *self.norm_weights(f"{prefix}.LayerNorm")]
-        return self.node("SkipLayerNormalization", inputs, f"{prefix}.normed", domain=FUSED, epsilon=EPSILON)
+        return self.node("SkipLayerNormalization", inputs, f"{prefix}.normed", domain=FUSED, epsilon=self.shape.epsilon)
 
     def dense(self, names: list[str], hidden: str) -> str:
         """One product for several linear layers of the same input, joined along the output."""
@@ -135,18 +154,25 @@ class _Graph:
 
     def pool(self, hidden: str) -> None:
         axis = self.constant("axis", np.array([1], np.int64))
-        self.node("Cast", ["mask"], "mask_float", to=TensorProto.FLOAT)
-        self.node("Unsqueeze", ["mask_float", axis], "mask_row")
-        self.node("MatMul", ["mask_row", hidden], "sums")
-        self.node("Squeeze", ["sums", axis], "sum")
-        self.node("LpNormalization", ["sum"], "vectors", axis=1, p=2)
+        self.node("Identity", [hidden], "states")
+        if self.shape.pooling == "cls":
+            one = self.node("Gather", [hidden, self.constant("first", np.array([0], np.int64))], "one", axis=1)
+        else:  # The sum has the direction of the mean.
+            self.node("Cast", ["mask"], "mask_float", to=TensorProto.FLOAT)
+            self.node("Unsqueeze", ["mask_float", axis], "mask_row")
+            one = self.node("MatMul", ["mask_row", hidden], "one")
+        self.node("Squeeze", [one, axis], "pooled")
+        self.node("LpNormalization", ["pooled"], "vectors", axis=1, p=2)
 
     def serialised(self) -> bytes:
         inputs = [
             helper.make_tensor_value_info(name, TensorProto.INT32, ["texts", "tokens"]) for name in ("ids", "mask")
         ]
-        output = helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["texts", self.size])
-        graph = helper.make_graph(self.nodes, "sentence_encoder", inputs, [output], self.tensors)
+        outputs = [
+            helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["texts", self.size]),
+            helper.make_tensor_value_info("states", TensorProto.FLOAT, ["texts", "tokens", self.size]),
+        ]
+        graph = helper.make_graph(self.nodes, "sentence_encoder", inputs, outputs, self.tensors)
         opsets = [helper.make_opsetid("", 18), helper.make_opsetid(FUSED, 1)]
         serialised: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
         return serialised

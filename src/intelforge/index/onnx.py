@@ -1,17 +1,15 @@
 """The embedder `onnx:MODEL[?precision=int8|float32]`: a sentence encoder on the CPU, without torch.
 
-The graph is written from the model's weights at first use and kept in the cache folder.
+MODEL is a model known by name, or the path of a folder: `onnx:./models/bge-small-en-v1.5`.
 """
 
 import asyncio
 import os
-import platform
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -19,36 +17,145 @@ from numpy.typing import NDArray
 
 from intelforge.core.errors import ConfigError, ErrorCode, ModelError
 from intelforge.index import weights
-from intelforge.index.protocol import Vectors
+from intelforge.index.embedders.context import EmbedderContext
+from intelforge.index.embedders.pieces import combine, unit
+from intelforge.index.encoder import Encoder, built_in
+from intelforge.index.encoder_folder import in_folder
+from intelforge.index.encoder_session import EncoderSession, Tokens
+from intelforge.index.protocol import TextKind, Vectors
+from intelforge.index.rerank import Tokens as TokenVectors
+from intelforge.index.written_graph import PRECISIONS
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
     from tokenizers import Tokenizer
 
-GRAPH_VERSION = 2
-"""Raised when `bert.build` changes what it writes, so that older files in the cache are not used."""
-PRECISIONS = ("int8", "float32")
-BATCH_TOKENS = 2048
+BATCH_TOKENS: Final = 2048
 """Padded tokens of one run: what stays in the cache is quick, and a cancelled call does not go on for long."""
-LONGEST_TEXT = 16_384
-"""characters; what follows cannot be among the first 256 tokens unless the text is blank"""
+AT_ONCE: Final = 32
+"""texts"""
 
 
-def open_embedder(url: str, *, cache: Path | None = None, threads: int | None = None) -> "OnnxEmbedder":
-    """The embedder named by the URL. Reads no file but the folder's listing: weights are loaded at first use.
+def open_embedder(
+    url: str, *, context: EmbedderContext | None = None, cache: Path | None = None, threads: int | None = None
+) -> "OnnxEmbedder":
+    """The embedder named by the URL. Reads no weights: they are loaded at first use.
 
     Raises ConfigError for a URL with a wrong option, ModelError NOT_FOUND for an unknown model and MISSING_MODEL
     when its weights are not here.
     """
     name, _, query = url.partition(":")[2].partition("?")
     options = {key: values[-1] for key, values in parse_qs(query, keep_blank_values=True).items()}
-    precision = options.pop("precision", PRECISIONS[0])
-    if options or precision not in PRECISIONS:
+    precision = options.pop("precision", None)
+    if options or precision not in (None, *PRECISIONS):
         raise ConfigError(
             f"embedder {url!r} has an unknown option or precision", hint="write onnx:MODEL?precision=int8 or =float32"
         )
     cache = cache or weights.cache_folder()
-    model = weights.model_named(name)
+    root = context.root if context else Path()
+    if _is_path(name):
+        encoder = in_folder((root / Path(name).expanduser()).absolute(), precision, cache=cache)
+    else:
+        encoder = built_in(
+            weights.model_named(name), precision or PRECISIONS[0], folder=_found(name, cache), cache=cache
+        )
+    return OnnxEmbedder(encoder, threads=threads or os.cpu_count() or 1)
+
+
+class OnnxEmbedder:
+    """Embeds texts in a thread of its own, in batches of similar length. One call runs at a time; others wait."""
+
+    at_once = AT_ONCE
+
+    def __init__(self, encoder: Encoder, *, threads: int) -> None:
+        self._encoder = encoder
+        self._threads = threads
+        self._loading = threading.Lock()
+        self._loaded: tuple[Tokenizer, EncoderSession] | None = None
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embed")
+
+    @property
+    def name(self) -> str:
+        return self._encoder.name
+
+    @property
+    def dimensions(self) -> int:
+        return self._encoder.dimensions
+
+    @property
+    def tokenizer(self) -> Path:
+        return self._encoder.tokenizer
+
+    async def embed(self, texts: Sequence[str], *, kind: TextKind = TextKind.DOCUMENT) -> Vectors:
+        """Unit vectors in the order of the texts, shape (len(texts), dimensions).
+
+        A text of more tokens than the model reads is embedded in pieces; its vector is their mean, by their tokens.
+        Cancelling takes effect after the batch that is running. Raises ModelError when the weights are damaged.
+        """
+        if not texts:
+            return np.zeros((0, self.dimensions), np.float32)
+        loop = asyncio.get_running_loop()
+        prompt = self._encoder.prompts.get(kind, "")
+        tokens, owners = await loop.run_in_executor(self._executor, self._pieces, [prompt + text for text in texts])
+        lengths = [len(ids) for ids in tokens]
+        vectors = np.zeros((len(tokens), self.dimensions), np.float32)
+        for rows in batches(lengths):
+            batch = [tokens[row] for row in rows]
+            vectors[rows] = unit(await loop.run_in_executor(self._executor, self._run, batch))
+        return combine(vectors, owners, lengths, len(texts)) if len(tokens) > len(texts) else vectors
+
+    async def tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
+        """The tokens of each text in its context, special ones left out; of a long text those the model reads at once.
+
+        Raises ModelError when the graph gives vectors of whole texts alone.
+        """
+        loop = asyncio.get_running_loop()
+        encoded = await loop.run_in_executor(self._executor, self._encoded, texts) if texts else []
+        found: dict[int, TokenVectors] = {}
+        for rows in batches([len(ids) for ids, _ in encoded]):
+            batch = [encoded[row] for row in rows]
+            states = await loop.run_in_executor(self._executor, self._states, [ids for ids, _ in batch])
+            for row, (ids, own), vectors in zip(rows, batch, states, strict=True):
+                found[row] = TokenVectors(ids=ids[own], vectors=unit(vectors[own]))
+        return [found[row] for row in range(len(texts))]
+
+    def _encoded(self, texts: Sequence[str]) -> list[tuple[Tokens, NDArray[np.bool_]]]:
+        """The tokens of the first piece of each text, and which of them are its own."""
+        encoded = self._load()[0].encode_batch([_encodable(text) for text in texts])
+        return [
+            (np.asarray(part.ids or [0], np.int32), ~np.asarray(part.special_tokens_mask or [1], bool))
+            for part in encoded
+        ]
+
+    def _states(self, batch: Sequence[Tokens]) -> list[Vectors]:
+        return self._load()[1].states(batch)
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text, special tokens not counted, not cut."""
+        encoded = self._load()[0].encode(_encodable(text), add_special_tokens=False)
+        return sum(len(part.ids) for part in (encoded, *encoded.overflowing))
+
+    def _pieces(self, texts: Sequence[str]) -> tuple[list[Tokens], list[int]]:
+        """The tokens of every piece, special ones included, and the text it is of."""
+        encoded = self._load()[0].encode_batch_fast([_encodable(text) for text in texts])
+        parts = [(row, part) for row, whole in enumerate(encoded) for part in (whole, *whole.overflowing)]
+        # A tokenizer without special tokens gives none for an empty text.
+        return [np.asarray(part.ids or [0], np.int32) for _, part in parts], [row for row, _ in parts]
+
+    def _run(self, batch: Sequence[Tokens]) -> Vectors:
+        return self._load()[1].run(batch)
+
+    def _load(self) -> "tuple[Tokenizer, EncoderSession]":
+        with self._loading:
+            if self._loaded is None:
+                self._loaded = (_tokenizer(self._encoder), EncoderSession(self._encoder, threads=self._threads))
+            return self._loaded
+
+
+def _is_path(name: str) -> bool:
+    return name.startswith((".", "~")) or "/" in name or "\\" in name
+
+
+def _found(name: str, cache: Path) -> Path:
     folder = weights.find(name, cache=cache)
     if folder is None:
         raise ModelError(
@@ -56,141 +163,22 @@ def open_embedder(url: str, *, cache: Path | None = None, threads: int | None = 
             hint=f"run: intelforge models pull {name}",
             code=ErrorCode.MISSING_MODEL,
         )
-    return OnnxEmbedder(model, precision, folder=folder, cache=cache, threads=threads or os.cpu_count() or 1)
+    return folder
 
 
-class OnnxEmbedder:
-    """Embeds texts in a thread of its own, in batches of similar length. One call runs at a time; others wait."""
-
-    def __init__(self, model: weights.Model, precision: str, *, folder: Path, cache: Path, threads: int) -> None:
-        self._model = model
-        self._precision = precision
-        self._folder = folder
-        self._cache = cache
-        self._threads = threads
-        self._loading = threading.Lock()
-        self._loaded: tuple[Tokenizer, InferenceSession] | None = None
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embed")
-
-    @property
-    def name(self) -> str:
-        digest = self._model.files[weights.WEIGHTS].sha256[:8]
-        return f"onnx:{self._model.name}@{digest}.{GRAPH_VERSION}?precision={self._precision}"
-
-    @property
-    def dimensions(self) -> int:
-        return self._model.dimensions
-
-    @property
-    def tokenizer(self) -> Path:
-        return self._folder / weights.TOKENIZER
-
-    async def embed(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors in the order of the texts, shape (len(texts), dimensions). Texts are cut at 256 tokens.
-
-        Cancelling takes effect after the batch that is running. Raises ModelError when the weights are damaged.
-        """
-        loop = asyncio.get_running_loop()
-        vectors = np.zeros((len(texts), self.dimensions), np.float32)
-        tokens = await loop.run_in_executor(self._executor, self._tokens, texts) if texts else []
-        for rows in batches([len(ids) for ids in tokens]):
-            batch = [tokens[row] for row in rows]
-            vectors[rows] = await loop.run_in_executor(self._executor, self._run, batch)
-        return vectors
-
-    def count_tokens(self, text: str) -> int:
-        """Tokens of a text, special tokens not counted, not cut."""
-        return len(self._load()[0].encode(_encodable(text), add_special_tokens=False).ids)
-
-    def _tokens(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        tokenizer = self._load()[0]
-        clean = [_encodable(text[:LONGEST_TEXT]) for text in texts]
-        encoded = tokenizer.encode_batch_fast(clean)
-        return [_cut(np.asarray(each.ids, np.int32), self._model.max_tokens) for each in encoded]
-
-    def _run(self, batch: list[NDArray[np.int32]]) -> Vectors:
-        shape = (len(batch), max(len(ids) for ids in batch))
-        ids, mask = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
-        for row, tokens in enumerate(batch):
-            ids[row, : len(tokens)] = tokens
-            mask[row, : len(tokens)] = 1
-        vectors: Vectors = np.asarray(self._load()[1].run(["vectors"], {"ids": ids, "mask": mask})[0])
-        return vectors
-
-    def _load(self) -> "tuple[Tokenizer, InferenceSession]":
-        with self._loading:
-            if self._loaded is None:
-                self._loaded = (_tokenizer(self._folder, self._model), self._session())
-            return self._loaded
-
-    def _session(self) -> "InferenceSession":
-        from onnxruntime import InferenceSession, SessionOptions
-
-        options = SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.log_severity_level = 3
-        graph = self._graph()
-        try:
-            return InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise ModelError(
-                f"{self._built} cannot be loaded: {error}",
-                hint=f"delete it; it is written again from {self._folder}",
-                code=ErrorCode.DAMAGED,
-            ) from error
-
-    @property
-    def _graph_precision(self) -> str:
-        return "int7" if self._precision == "int8" and not multiplies_bytes() else self._precision
-
-    @property
-    def _built(self) -> Path:
-        return self._cache / self._model.name / f"{self._graph_precision}.{GRAPH_VERSION}.onnx"
-
-    def _graph(self) -> str | bytes:
-        """The path of the graph in the cache, written first if need be; its bytes when the cache is read-only."""
-        if self._built.is_file():
-            return str(self._built)
-        from safetensors.numpy import load
-
-        from intelforge.index import bert  # imports onnx, which is not needed once the graph is there
-
-        tensors = load(weights.verified(self._folder, self._model.name, weights.WEIGHTS))
-        graph = bert.build(tensors, bert.Precision(self._graph_precision))
-        temporary = self._built.with_suffix(f".{os.getpid()}.new")
-        try:
-            temporary.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(graph)
-            temporary.replace(self._built)
-        except OSError:
-            with suppress(OSError):
-                temporary.unlink()
-            return graph
-        return str(self._built)
-
-
-def multiplies_bytes(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the CPU adds up products of bytes without overflow: ARM and newer x86. Told by Linux alone."""
-    if platform.machine().lower() in ("aarch64", "arm64"):
-        return True
-    try:
-        return "vnni" in cpu_info.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-
-
-def _tokenizer(folder: Path, model: weights.Model) -> "Tokenizer":
+def _tokenizer(encoder: Encoder) -> "Tokenizer":
+    """The tokenizer, which gives what is beyond the model's limit as further pieces."""
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_buffer(weights.verified(folder, model.name, weights.TOKENIZER))
-    tokenizer.no_truncation()
+    try:
+        tokenizer = Tokenizer.from_buffer(encoder.read_tokenizer())
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{encoder.tokenizer} cannot be read: {error}", hint="copy the model again", code=ErrorCode.DAMAGED
+        ) from error
+    tokenizer.enable_truncation(encoder.max_tokens)
     tokenizer.no_padding()
     return tokenizer
-
-
-def _cut(ids: NDArray[np.int32], limit: int) -> NDArray[np.int32]:
-    """The first tokens, with the closing special token kept."""
-    return ids if len(ids) <= limit else np.concatenate([ids[: limit - 1], ids[-1:]])
 
 
 def _encodable(text: str) -> str:

@@ -5,6 +5,7 @@ Everything here is derived from the database and can be thrown away and rebuilt.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Protocol, Self
@@ -114,6 +115,13 @@ class VectorStore(Protocol):
     ) -> None: ...
 
 
+class TextKind(StrEnum):
+    """What a text is to a search: some models turn the two into vectors differently."""
+
+    DOCUMENT = "document"
+    QUERY = "query"
+
+
 class Embedder(Protocol):
     """Turns texts into vectors."""
 
@@ -123,13 +131,23 @@ class Embedder(Protocol):
         ...
 
     @property
-    def dimensions(self) -> int: ...
+    def dimensions(self) -> int:
+        """0 before the first vectors of a model that is not known."""
+        ...
+
+    @property
+    def at_once(self) -> int:
+        """How many texts are well embedded in one call: enough to keep it busy, few enough to stop after."""
+        ...
 
     @property
     def tokenizer(self) -> Path | None:
         """The `tokenizer.json` in whose tokens chunks are sized; None when it is not known."""
         ...
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
-        """Vectors in the order of the texts, shape (len(texts), dimensions). Does not block the event loop."""
+    async def embed(self, texts: Sequence[str], *, kind: TextKind = TextKind.DOCUMENT) -> Vectors:
+        """Vectors in the order of the texts, shape (len(texts), dimensions). Does not block the event loop.
+
+        A text longer than the model reads is embedded in pieces, never cut. Raises ModelError.
+        """
         ...

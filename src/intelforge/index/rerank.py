@@ -8,7 +8,7 @@ model, and candidates that have no vector yet are looked at like the others.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,7 @@ async def rerank(
     return [*best, *(replace(hit, score=min(hit.score, floor)) for hit in hits[len(looked) :])]
 
 
+@runtime_checkable
 class TokenEncoder(Protocol):
     """Gives the vectors of a text's tokens in its context."""
 

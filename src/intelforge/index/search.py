@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from intelforge.core.errors import InvalidInputError, ModelError
 from intelforge.index.center import Center
 from intelforge.index.fusion import Fused, fuse, vector_weight
-from intelforge.index.protocol import EVERYTHING, Embedder, Filter, Scored, VectorStore
+from intelforge.index.protocol import EVERYTHING, Embedder, Filter, Scored, TextKind, VectorStore
 
 __all__ = ["Fused", "Index", "search"]
 
@@ -46,7 +46,7 @@ async def _by_vector(query: str, index: Index, *, limit: int, where: Filter) -> 
     if index.embedder is None or not query.strip():
         return []
     try:
-        [vector] = await index.embedder.embed([query])
+        [vector] = await index.embedder.embed([query], kind=TextKind.QUERY)
     except ModelError:
         return []
     return await index.store.search(index.center.leave(vector) if index.center else vector, limit=limit, where=where)

@@ -21,8 +21,6 @@ LEASE = "embedding"
 RATE_FACT = "embedding_rate"
 WINDOW = 128
 """chunks embedded between two commits"""
-SLICE = 32
-"""chunks embedded without a look whether someone waits or the work is to stop"""
 WAITING = 1024
 """documents asked for at once"""
 LOADED = 16
@@ -123,15 +121,15 @@ class Embedding:
     async def _embed(self, chunks: Sequence[Chunk], stopped: Callable[[], bool]) -> Vectors | None:
         """Vectors in the order of the chunks, shape (len(chunks), dimensions); None when stopped on the way."""
         order = sorted(range(len(chunks)), key=lambda row: chunks[row].tokens)
-        vectors = np.empty((len(chunks), self._embedder.dimensions), np.float32)
-        for start in range(0, len(order), SLICE):
+        found: list[Vectors] = []
+        for start in range(0, len(order), self._embedder.at_once):
             if self._idle:
                 await self._idle.wait()
             if stopped():
                 return None
-            rows = order[start : start + SLICE]
-            vectors[rows] = await self._embedder.embed([chunks[row].embedding_text for row in rows])
-        return vectors
+            rows = order[start : start + self._embedder.at_once]
+            found.append(await self._embedder.embed([chunks[row].embedding_text for row in rows]))
+        return np.concatenate(found)[np.argsort(order)]
 
     async def _keep(self, window: Window, vectors: Vectors) -> None:
         async with self._leases.hold(INDEX_LEASE, detail="adding vectors"):

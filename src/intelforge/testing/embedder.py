@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from intelforge.index.protocol import Vectors
+from intelforge.index.protocol import TextKind, Vectors
 
 DIMENSIONS = 16
 
@@ -19,9 +19,10 @@ class HashEmbedder:
     name: str = "hash"
     dimensions: int = DIMENSIONS
     tokenizer: Path | None = None
+    at_once: int = 32
     asked: list[str] = field(default_factory=list)
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
+    async def embed(self, texts: Sequence[str], *, kind: TextKind = TextKind.DOCUMENT) -> Vectors:
         self.asked += texts
         rows = [np.frombuffer(hashlib.shake_256(text.encode()).digest(self.dimensions), np.uint8) for text in texts]
         vectors = np.array(rows, np.float32).reshape(len(texts), self.dimensions) - 127.5

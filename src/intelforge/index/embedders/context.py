@@ -1,0 +1,48 @@
+"""What an embedder is lent by the workspace that opens it."""
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import httpx2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingCall:
+    """One request to an embedding model, before it is made."""
+
+    provider: str
+    model: str
+    tokens: int
+    """about as many as it will take"""
+    local: bool
+    """costs nothing"""
+
+
+class Spent(Protocol):
+    """What a call took; filled in while the call is open."""
+
+    input_tokens: int
+
+
+class Meter(Protocol):
+    """Enters a call in the books: before it is made on entry, what it took on exit. May refuse it on entry."""
+
+    def __call__(self, call: EmbeddingCall, /) -> AbstractAsyncContextManager[Spent]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedderContext:
+    """Handed to every factory of `intelforge.embedders` as `context`."""
+
+    client: Callable[[], httpx2.AsyncClient]
+    """gives the guarded client, whose timeouts are those of a model call; it is not the embedder's to close"""
+    meter: Meter
+    ollama_url: Callable[[], str]
+    """where Ollama listens, without a slash at the end"""
+    root: Path = Path()
+    """what relative paths are relative to"""
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)

@@ -1,0 +1,46 @@
+"""The embedder `ollama:MODEL`: a model of the Ollama at OLLAMA_HOST."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from intelforge.index.embedders.context import EmbedderContext
+from intelforge.index.embedders.endpoint import Endpoint, Reply
+from intelforge.index.embedders.remote import RemoteEmbedder
+from intelforge.index.embedders.requests import Requests
+from intelforge.index.embedders.url import Target, read_model
+from intelforge.index.protocol import TextKind
+
+MOST_TEXTS: Final = 32
+
+
+def open_embedder(url: str, *, context: EmbedderContext) -> RemoteEmbedder:
+    """The embedder named by the URL. Asks nothing of Ollama yet. Raises ConfigError."""
+    target = read_model(url)
+    endpoint = Endpoint(
+        name=target.name,
+        provider=target.provider,
+        model=target.model,
+        url=f"{context.ollama_url()}/api/embed",
+        facts=target.facts,
+        body=partial(_body, target),
+        read=read_reply,
+        most_texts=MOST_TEXTS,
+        local=True,
+    )
+    return RemoteEmbedder(endpoint, Requests(endpoint, context))
+
+
+def _body(target: Target, texts: Sequence[str], kind: TextKind) -> Mapping[str, Any]:
+    # Without `truncate` Ollama cuts long texts and does not say so.
+    body: dict[str, Any] = {"model": target.model, "input": list(texts), "truncate": False}
+    if target.dimensions:
+        body["dimensions"] = target.dimensions
+    return body
+
+
+def read_reply(reply: Any) -> Reply:
+    """`{"embeddings": [[…]], "prompt_eval_count": 8}`."""
+    return Reply(np.array(reply["embeddings"], np.float32), reply.get("prompt_eval_count"))

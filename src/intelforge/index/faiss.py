@@ -1,0 +1,134 @@
+"""The vector store `faiss:FOLDER`: FAISS over vectors, FTS5 over words, and one SQLite file that holds the truth.
+
+A write is one transaction of SQLite. The FAISS index is made from it and follows it, so a crash at any instant leaves
+nothing to mend, and several processes may write at once.
+"""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from intelforge.core.errors import InvalidInputError
+from intelforge.core.values import Chunk
+from intelforge.index import faiss_vectors
+from intelforge.index.faiss_vectors import FaissVectors, check_installed
+from intelforge.index.protocol import EVERYTHING, NOTHING_KNOWN, About, Filter, Held, Scored, Vectors
+from intelforge.index.sqlite_text import TextIndex, know
+
+
+def open_store(url: str, *, root: Path) -> "FaissStore":
+    """The store in the folder named by the URL, relative to `root`; it is made by `async with`.
+
+    Raises InvalidInputError for a URL without a folder, BackendError when FAISS is not installed.
+    """
+    folder = url.partition(":")[2].removeprefix("//")
+    if not folder:
+        raise InvalidInputError(f"{url!r} names no folder", hint="write it as faiss:.intelforge/index")
+    check_installed()
+    return FaissStore(root / Path(folder).expanduser())
+
+
+class FaissStore:
+    """Chunks and vectors in a folder. May be used by several tasks and processes at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._text = TextIndex(folder / "index.sqlite", tables=faiss_vectors.TABLES)
+        self._vectors = FaissVectors(self._text, folder / "graph.npz")
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._text.open)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._text.close()
+
+    async def add(self, chunks: Sequence[Chunk], about: About = NOTHING_KNOWN) -> None:
+        if chunks:
+            await asyncio.to_thread(self._text.add, chunks, about)
+
+    async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors, about: About = NOTHING_KNOWN) -> None:
+        if len(chunk_ids) != len(vectors):
+            raise InvalidInputError(f"{len(chunk_ids)} chunks were given {len(vectors)} vectors")
+        if len(chunk_ids):
+            await asyncio.to_thread(self._add_vectors, chunk_ids, vectors, about)
+
+    async def describe(self, about: About) -> None:
+        if about:
+            await asyncio.to_thread(self._text.describe, about)
+
+    async def delete(self, document_ids: Collection[str]) -> None:
+        if document_ids:
+            await asyncio.to_thread(self._text.delete, document_ids)
+
+    async def search(self, query: "str | Vectors", *, limit: int, where: Filter = EVERYTHING) -> list[Scored]:
+        if limit < 1:
+            raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
+        if isinstance(query, str):
+            return await asyncio.to_thread(self._text.search, query, limit=limit, where=where)
+        return await asyncio.to_thread(self._nearest, query, limit, where)
+
+    async def count(self) -> Held:
+        return await asyncio.to_thread(self._count)
+
+    async def inventory(self) -> Mapping[str, Held]:
+        return await asyncio.to_thread(self._inventory)
+
+    async def maintain(self) -> None:
+        await asyncio.to_thread(self._text.maintain)
+        await asyncio.to_thread(self._vectors.maintain)
+
+    def _add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors, about: About) -> None:
+        """Vectors are kept in float16: half the disk and the reading, with the same ranking."""
+        last = {chunk_id: row for row, chunk_id in enumerate(chunk_ids)}
+        kept = np.asarray(vectors, np.float16)
+        with self._text.writing() as connection:
+            _set_dimensions(connection, kept.shape[1])
+            numbers = know(connection, (chunk_id.rpartition(":")[0] for chunk_id in last), about)
+            connection.executemany(
+                "INSERT OR REPLACE INTO vectors (id, document, vector) VALUES (?, ?, ?)",
+                [(key, numbers[key.rpartition(":")[0]], kept[row].tobytes()) for key, row in last.items()],
+            )
+
+    def _nearest(self, query: Vectors, limit: int, where: Filter) -> list[Scored]:
+        with self._text.reading() as connection:
+            scores = dict(self._vectors.search(connection, query, limit=limit, where=where))
+            rows = connection.execute(NAMES, (json.dumps(list(scores)),)).fetchall()
+        hits = [Scored(chunk_id, document_id, scores[number]) for number, chunk_id, document_id in rows]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id))
+
+    def _count(self) -> Held:
+        with self._text.reading() as connection:
+            return Held(*connection.execute(COUNT).fetchone())
+
+    def _inventory(self) -> Mapping[str, Held]:
+        with self._text.reading() as connection:
+            return {key: Held(*held) for key, *held in connection.execute(INVENTORY)}
+
+
+NAMES = """
+SELECT vectors.number, vectors.id, documents.id FROM vectors JOIN documents ON documents.number = document
+WHERE vectors.number IN (SELECT value FROM json_each(?))
+"""
+COUNT = "SELECT (SELECT count(*) FROM chunks), (SELECT count(*) FROM vectors)"
+INVENTORY = """
+SELECT documents.id, sum(chunk), sum(vector) FROM (
+    SELECT document, 1 AS chunk, 0 AS vector FROM chunks UNION ALL SELECT document, 0, 1 FROM vectors
+) JOIN documents ON documents.number = document GROUP BY document
+"""
+
+
+def _set_dimensions(connection: sqlite3.Connection, dimensions: int) -> None:
+    """Vectors of other dimensions are another embedder's: they are dropped."""
+    changed = connection.execute(
+        "UPDATE state SET value = ? WHERE name = 'dimensions' AND value != ?", (dimensions, dimensions)
+    )
+    if changed.rowcount:
+        connection.execute("DELETE FROM vectors")

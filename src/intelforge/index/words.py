@@ -1,0 +1,57 @@
+"""Words as stores without an analysis of their own keep them: the terms of a text, folded.
+
+Folding takes away what should not keep a word from being found: case, accents, the plural s of English (Harman, "How
+effective is suffixing?", 1991), and words that carry no topic.
+"""
+
+import hashlib
+import unicodedata
+from functools import lru_cache
+
+from intelforge.index.analysis import KEPT_WORDS, LONGEST_TERM, STOP_WORDS, quoted_phrases, terms
+
+LONGEST_QUERY = 1000
+"""words; a longer query is a document, and its first thousand words say what it is about"""
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, in its order and with repeats: letters, digits and underscores, none of them empty."""
+    return [word for word in map(_folded, terms(text)) if word]
+
+
+def query_words(query: str) -> list[str]:
+    """The words of a query, the first thousand of them."""
+    return words(query)[:LONGEST_QUERY]
+
+
+def query_phrases(query: str) -> list[list[str]]:
+    """What the query quotes, each as the words that must follow one another."""
+    return [phrase for phrase in map(words, quoted_phrases(query)) if phrase]
+
+
+def label_key(label: str) -> str:
+    """A label as it stands in an index: 16 hexadecimal digits, whatever a principal or tag is called."""
+    return hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+@lru_cache(KEPT_WORDS)
+def _folded(term: str) -> str:
+    word = term.lower()
+    if not word.isascii():
+        word = "".join(filter(_kept, unicodedata.normalize("NFKD", word)))
+        word = unicodedata.normalize("NFC", word)[:LONGEST_TERM]
+    return "" if word in STOP_WORDS else _singular(word)
+
+
+def _kept(character: str) -> bool:
+    """Marks of Latin, Greek and Cyrillic go; those of other scripts are letters of theirs."""
+    mark = unicodedata.category(character).startswith("M")
+    return (mark and not "\u0300" <= character <= "\u036f") or character.isalnum() or character == "_"
+
+
+def _singular(word: str) -> str:
+    if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
+        return word
+    if word.endswith("ies") and not word.endswith(("eies", "aies")):
+        return f"{word[:-3]}y"
+    return word[:-2] if word.endswith(("sses", "shes", "ches", "xes")) else word[:-1]

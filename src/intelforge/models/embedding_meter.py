@@ -1,0 +1,65 @@
+"""The ledger's side of embedding: each request to an embedding model is a call like any other."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from intelforge.models.ledger import Ledger, Usage
+
+PURPOSE: Final = "embed"
+MILLION: Final = 1_000_000
+
+
+class EmbeddingCall(Protocol):
+    """A request, as `index` has it."""
+
+    @property
+    def provider(self) -> str: ...
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def tokens(self) -> int:
+        """about as many as it will take"""
+        ...
+
+    @property
+    def local(self) -> bool:
+        """costs nothing"""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingMeter:
+    """Enters embedding calls in the ledger, priced by the bundled price list."""
+
+    ledger: Ledger
+
+    @asynccontextmanager
+    async def __call__(self, call: EmbeddingCall, /) -> AsyncIterator[Usage]:
+        """Reserves on entry and settles on exit; `input_tokens` of what it gives are to be filled in."""
+        price = 0.0 if call.local else await asyncio.to_thread(price_per_token, call.provider, call.model)
+        reserved = call.tokens * (price or 0.0)
+        async with self.ledger.call(f"{call.provider}:{call.model}", purpose=PURPOSE, reserve_usd=reserved) as usage:
+            try:
+                yield usage
+            finally:
+                usage.cost_usd = None if price is None else usage.input_tokens * price
+
+
+@functools.lru_cache(maxsize=32)
+def price_per_token(provider: str, model: str) -> float | None:
+    """US dollars by the bundled price list; None when the model is not in it."""
+    import genai_prices  # slow to import: only those need it who pay
+
+    try:
+        million = genai_prices.calc_price(
+            genai_prices.Usage(input_tokens=MILLION), model_ref=model, provider_id=provider
+        )
+    except LookupError:
+        return None
+    return float(million.total_price) / MILLION

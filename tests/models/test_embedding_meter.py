@@ -1,0 +1,50 @@
+"""Embedding calls in the ledger."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from intelforge.core.errors import ErrorCode, ModelError
+from intelforge.models.embedding_meter import EmbeddingMeter
+from intelforge.models.ledger import CallState, Ledger, MemoryLedgerStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    provider: str
+    model: str
+    tokens: int = 2000
+    local: bool = False
+
+
+SMALL = Call(provider="openai", model="text-embedding-3-small")
+
+
+@pytest.mark.parametrize(
+    ("call", "reserved", "cost"),
+    [
+        (SMALL, 2000 * 0.02e-6, 1000 * 0.02e-6),
+        (Call(provider="ollama", model="nomic-embed-text", local=True), 0.0, 0.0),
+        (Call(provider="compatible", model="some"), 0.0, None),
+    ],
+    ids=["priced", "local", "unknown"],
+)
+async def test_a_call_is_reserved_before_and_settled_after(call: Call, reserved: float, cost: float | None) -> None:
+    store = MemoryLedgerStore()
+    async with EmbeddingMeter(Ledger(store))(call) as spent:
+        [row] = store.calls
+        assert (row.state, row.purpose, row.model) == (CallState.RESERVED, "embed", f"{call.provider}:{call.model}")
+        assert row.reserved_usd == pytest.approx(reserved)
+        spent.input_tokens = 1000
+    [row] = store.calls
+    assert (row.state, row.input_tokens, row.output_tokens) == (CallState.SETTLED, 1000, 0)
+    assert row.cost_usd == (None if cost is None else pytest.approx(cost))
+
+
+async def test_a_call_that_fails_is_marked_and_costs_nothing() -> None:
+    store = MemoryLedgerStore()
+    with pytest.raises(ModelError):
+        async with EmbeddingMeter(Ledger(store))(SMALL):
+            raise ModelError("no", code=ErrorCode.REFUSED)
+    [row] = store.calls
+    assert (row.state, row.error, row.cost_usd) == (CallState.FAILED, "refused", 0.0)
