@@ -23,6 +23,7 @@ GRAPHS: Final = ("model.onnx", "onnx/model.onnx")
 MODULES: Final = ("Transformer", "Pooling", "Normalize")
 PROMPTS: Final = {TextKind.QUERY: ("query",), TextKind.DOCUMENT: ("document", "passage", "corpus")}
 """what the prompts of a kind are called"""
+EXPORT: Final = "export it to ONNX: optimum-cli export onnx --model FOLDER FOLDER"
 USUAL_TOKENS: Final = 512
 BLOCKS: Final = 64
 BLOCK: Final = 1 << 14
@@ -122,7 +123,7 @@ def in_folder(folder: Path, precision: str | None, *, cache: Path) -> Encoder:
 def _bert(folder: Path, config: _Config, pooling: str, cache: Path, precision: str) -> WrittenGraph:
     usual = (config.model_type, config.hidden_act, config.position_embedding_type) == ("bert", "gelu", "absolute")
     if not usual or not config.num_attention_heads or pooling not in ("mean", "cls"):
-        raise _not_understood(folder, "it has no model.onnx and is not a BERT with mean or cls pooling")
+        raise _not_understood(folder, "it has no model.onnx and is not a BERT with mean or cls pooling", EXPORT)
     return WrittenGraph(
         folder=cache,
         precision=precision,
@@ -220,9 +221,9 @@ def _missing(folder: Path, what: str) -> ModelError:
     )
 
 
-def _not_understood(folder: Path, reason: str) -> ModelError:
+def _not_understood(folder: Path, reason: str, hint: str = "choose another model") -> ModelError:
     return ModelError(
         f"the model in {folder} is not understood: {reason}",
-        hint="export it to ONNX with its sentence_embedding, or choose another",
+        hint=hint,
         code=ErrorCode.UNSUPPORTED,
     )

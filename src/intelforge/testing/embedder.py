@@ -24,7 +24,10 @@ class HashEmbedder:
 
     async def embed(self, texts: Sequence[str], *, kind: TextKind = TextKind.DOCUMENT) -> Vectors:
         self.asked += texts
-        rows = [np.frombuffer(hashlib.shake_256(text.encode()).digest(self.dimensions), np.uint8) for text in texts]
+        rows = [
+            np.frombuffer(hashlib.shake_256(text.encode("utf-8", "surrogatepass")).digest(self.dimensions), np.uint8)
+            for text in texts
+        ]
         vectors = np.array(rows, np.float32).reshape(len(texts), self.dimensions) - 127.5
         unit: Vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
         return unit

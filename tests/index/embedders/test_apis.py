@@ -1,11 +1,13 @@
 """Each API as it is documented, over a real socket."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from intelforge.core.errors import ConfigError, ErrorCode, ModelError
+from intelforge.core.registry import backends
 from intelforge.index.protocol import TextKind
 from intelforge.testing.embedding_server import EmbeddingServer, vector_of
 from intelforge.testing.remote_embedder import KEY, Opener
@@ -157,3 +159,8 @@ async def test_prefixes_can_be_given(open_embedder: Opener, server: EmbeddingSer
     await embedder.embed(["one"])
     await embedder.embed(["one"], kind=TextKind.QUERY)
     assert server.texts == [["one"], ["ask: one"]]
+
+
+def test_every_scheme_is_in_the_page_about_embedders() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "embedders.md").read_text(encoding="utf-8")
+    assert [scheme for scheme in backends("embedders") if f"`{scheme}:" not in page] == []

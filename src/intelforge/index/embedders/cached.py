@@ -51,6 +51,7 @@ class CachedEmbedder:
         if not wanted:
             return {}
         vectors = await self.embedder.embed(list(wanted.values()), kind=kind)
+        # Copies: a row that is kept would keep its whole batch in memory.
         fresh = dict(zip(wanted, map(np.copy, vectors), strict=True))
         await self.cache.put(fresh)
         return fresh
