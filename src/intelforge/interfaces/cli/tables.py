@@ -34,7 +34,7 @@ def render_sources(sources: Sequence[SourceStatus], current: Path) -> Renderable
     states = [state for state in _STATES if any(status.items.get(state) for status in sources)]
     for state in states:
         table.add_column(state.value.capitalize(), justify="right", no_wrap=True)
-    table.add_column("Last sync", no_wrap=True)
+    table.add_column("Last sync", overflow="fold", min_width=len("2026-01-31"))
     for status in sources:
         numbers = [f"{status.items.get(state, 0):,}" for state in states]
         location = Text(place(status.source.uri, current), overflow="fold")
@@ -145,7 +145,8 @@ def render_checks(checks: Sequence[Check]) -> RenderableType:
 def _table(*headers: str) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), show_edge=False)
     for header in headers:
-        table.add_column(header, overflow="fold", no_wrap=header in {"Source", "Kind", "State", "Setting"})
+        whole = header in {"Source", "Kind", "State", "Setting"}
+        table.add_column(header, overflow="fold", no_wrap=whole, min_width=len(header))
     return table
 
 
