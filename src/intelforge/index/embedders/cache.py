@@ -6,11 +6,11 @@ The cache may be lost at any time: a damaged file is begun again, and what canno
 import asyncio
 import hashlib
 import sqlite3
+import threading
 import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +70,7 @@ class EmbeddingCache:
         """The file and its folder are made when the first vector comes."""
         self._memory = _Memory(memory_bytes)
         self._file = _File(path, disk_bytes, clock)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedding-cache")
+        self._one_at_a_time = threading.Lock()
         self._hits = 0
         self._misses = 0
 
@@ -100,8 +100,13 @@ class EmbeddingCache:
         await self._in_thread(self._file.close)
 
     async def _in_thread(self, act: Callable[[], Result]) -> Result:
-        # One thread owns the connection: a caller that is cancelled leaves it to end what it does.
-        return await asyncio.get_running_loop().run_in_executor(self._thread, act)
+        """Runs what uses the file; a caller that is cancelled leaves it to end what it does."""
+
+        def alone() -> Result:
+            with self._one_at_a_time:
+                return act()
+
+        return await asyncio.to_thread(alone)
 
 
 class _Memory:
