@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -16,13 +16,26 @@ from intelforge.core.errors import InvalidInputError
 from intelforge.core.registry import load_backend
 from intelforge.core.values import Attributes, Chunk
 from intelforge.index.protocol import Filter, Held, Vectors, VectorStore
+from intelforge.testing.threaded_server import served
 
-PERSISTENT = ["lancedb:index", "postgresql:", "faiss:index"]
-URLS = ["memory:", *PERSISTENT]
-SERVICES = {"postgresql:": "pgvector_url"}
+PERSISTENT = ["lancedb:index", "postgresql:", "faiss:index", "qdrant:"]
+LARGE = ["lancedb:index", "postgresql:", "faiss:index"]
+"""those whose own engine runs here"""
+URLS = ["memory:", "qdrant:index", *PERSISTENT]
+SERVICES = {"postgresql:": "pgvector_url", "qdrant:": "qdrant_url"}
 """the fixture that gives the whole URL of a backend that is a service"""
 MANY = int(os.environ.get("INTELFORGE_TEST_CHUNKS", "4000"))
 """chunks of the test of many; set it to 100,000 to try a backend in earnest"""
+
+
+@pytest.fixture
+def qdrant_url() -> Iterator[str]:
+    """Qdrant's protocol over a socket, answered by the local mode of its client: there is no Qdrant server here."""
+    pytest.importorskip("qdrant_client")
+    from intelforge.testing.qdrant_server import QdrantDouble
+
+    with served(QdrantDouble()) as url:
+        yield url.replace("http://", "qdrant://")
 
 
 @pytest.fixture(params=URLS)
@@ -301,7 +314,7 @@ async def test_two_processes_may_write_at_once(url: str, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@persistent
+@pytest.mark.parametrize("url", LARGE, indirect=True)
 async def test_a_hundred_thousand_chunks_are_searchable_in_seconds(url: str, tmp_path: Path) -> None:
     random = Random(7)
     words = [f"word{number}" for number in range(5_000)]
