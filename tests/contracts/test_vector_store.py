@@ -3,12 +3,13 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 from time import perf_counter
 
+import httpx2
 import numpy as np
 import pytest
 
@@ -16,18 +17,49 @@ from intelforge.core.errors import InvalidInputError
 from intelforge.core.registry import load_backend
 from intelforge.core.values import Attributes, Chunk
 from intelforge.index.protocol import Filter, Held, Vectors, VectorStore
+from intelforge.testing.threaded_server import served
 
-PERSISTENT = ["lancedb:index", "postgresql:", "faiss:index"]
-URLS = ["memory:", *PERSISTENT]
-SERVICES = {"postgresql:": "pgvector_url"}
+PERSISTENT = ["lancedb:index", "postgresql:", "faiss:index", "qdrant:", "chroma:"]
+LARGE = ["lancedb:index", "postgresql:", "faiss:index"]
+"""those whose own engine runs here"""
+URLS = ["memory:", "qdrant:index", "chroma:index", *PERSISTENT]
+SERVICES = {"postgresql:": "pgvector_url", "qdrant:": "qdrant_url", "chroma:": "chroma_url"}
 """the fixture that gives the whole URL of a backend that is a service"""
 MANY = int(os.environ.get("INTELFORGE_TEST_CHUNKS", "4000"))
 """chunks of the test of many; set it to 100,000 to try a backend in earnest"""
 
 
+@pytest.fixture
+def qdrant_url() -> Iterator[str]:
+    """Qdrant's protocol over a socket, answered by the local mode of its client: there is no Qdrant server here."""
+    pytest.importorskip("qdrant_client")
+    from intelforge.testing.qdrant_server import QdrantDouble
+
+    with served(QdrantDouble()) as url:
+        yield url.replace("http://", "qdrant://")
+
+
+@pytest.fixture(scope="session")
+def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the server that is in Chroma's wheel."""
+    from intelforge.testing.chroma_server import chroma_server
+
+    with chroma_server(tmp_path_factory.mktemp("chroma")) as url:
+        yield url
+
+
+@pytest.fixture
+def chroma_url(chroma_server: str) -> str:
+    for name in ("intelforge_chunks", "intelforge_vectors"):
+        httpx2.delete(f"{chroma_server}/api/v2/tenants/default_tenant/databases/default_database/collections/{name}")
+    return chroma_server.replace("http://", "chroma://")
+
+
 @pytest.fixture(params=URLS)
 def url(request: pytest.FixtureRequest) -> str:
     """Of an empty store."""
+    if request.param.startswith("chroma:"):
+        pytest.importorskip("chromadb", reason="pip install 'intelforge[chroma]'")
     service = SERVICES.get(request.param)
     return str(request.getfixturevalue(service) if service else request.param)
 
@@ -301,7 +333,7 @@ async def test_two_processes_may_write_at_once(url: str, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@persistent
+@pytest.mark.parametrize("url", LARGE, indirect=True)
 async def test_a_hundred_thousand_chunks_are_searchable_in_seconds(url: str, tmp_path: Path) -> None:
     random = Random(7)
     words = [f"word{number}" for number in range(5_000)]

@@ -44,6 +44,9 @@ FROM words JOIN chunks ON chunks.number = words.rowid JOIN documents ON document
 WHERE words MATCH ? AND (? IS NULL OR words.rowid IN (SELECT rowid FROM words WHERE words MATCH ?)) AND {}
 ORDER BY 3 DESC, 1 LIMIT ?
 """
+INVENTORY: Final = """
+SELECT documents.id, count(*) FROM chunks JOIN documents ON documents.number = document GROUP BY document
+"""
 
 
 class TextIndex:
@@ -131,6 +134,15 @@ class TextIndex:
         lifted = {hit.chunk_id: Scored(hit.chunk_id, hit.document_id, hit.score + bonus) for hit in held}
         best = {hit.chunk_id: hit for hit in found} | lifted
         return sorted(best.values(), key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
+
+    def count(self) -> int:
+        with self.reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM chunks").fetchone()[0])
+
+    def inventory(self) -> dict[str, int]:
+        """Chunks by document id."""
+        with self.reading() as connection:
+            return dict(connection.execute(INVENTORY).fetchall())
 
     def maintain(self) -> None:
         with self.writing() as connection:

@@ -1,0 +1,277 @@
+"""The vector store `chroma://HOST` (a server) or `chroma:FOLDER` (Chroma's embedded mode: one process).
+
+Chroma does not rank text. In a folder the words are in an SQLite file of their own, ranked by BM25. A server finds
+words by its substring filter, and what it finds is ranked here: of a word that stands in more than MATCHES of the
+admitted chunks, MATCHES of them, so a query of common words alone ranks a sample.
+"""
+
+import asyncio
+import hashlib
+import importlib.util
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+
+from intelforge.core.errors import BackendError, InvalidInputError
+from intelforge.core.values import Attributes, Chunk
+from intelforge.index.chroma_client import Folder, Service
+from intelforge.index.protocol import EVERYTHING, NOTHING_KNOWN, About, Filter, Held, Scored, Vectors
+from intelforge.index.server_url import read_server, wrong_dimensions
+from intelforge.index.sqlite_text import TextIndex
+from intelforge.index.words import label_key, query_phrases, query_words, words
+
+CHUNKS: Final = "intelforge_chunks"
+VECTORS: Final = "intelforge_vectors"
+PORT: Final = 8000
+K1: Final = 1.2
+B: Final = 0.75
+BATCH: Final = 1000
+"""rows sent or asked for at once"""
+MATCHES: Final = 500
+"""chunks of one word that are looked at"""
+ASKED: Final = 16
+"""words of a query that are asked for, the longest: they tend to be the rarest"""
+UNLABELLED: Final = "none"
+"""stands for no labels: Chroma takes no empty lists"""
+
+
+def open_store(url: str, *, root: Path) -> "ChromaStore":
+    """The store at the server or in the folder (relative to `root`) of the URL. Nothing is opened before `async with`.
+
+    Raises ConfigError or InvalidInputError for a URL that names neither, BackendError when a folder is named and
+    chromadb is missing.
+    """
+    rest = url.partition(":")[2]
+    if not rest:
+        raise InvalidInputError(f"{url!r} names no server", hint="write it as chroma://HOST:8000 or chroma:FOLDER")
+    if rest.startswith("//"):
+        return ChromaStore(Service(read_server(url, port=PORT)))
+    if importlib.util.find_spec("chromadb") is None:
+        raise BackendError("the 'chroma' backend needs the package chromadb", hint="pip install 'intelforge[chroma]'")
+    folder = root / Path(rest).expanduser()
+    return ChromaStore(Folder(folder / "chroma"), TextIndex(folder / "words.sqlite"))
+
+
+class ChromaStore:
+    """Chunks and vectors in Chroma. A server may be used by several tasks and processes at once."""
+
+    def __init__(self, client: Service | Folder, text: TextIndex | None = None) -> None:
+        self._client = client
+        self._text = text
+        self._making = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        await self._client.open()
+        if self._text:
+            await asyncio.to_thread(self._text.open)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.close()
+        if self._text:
+            self._text.close()
+
+    async def add(self, chunks: Sequence[Chunk], about: About = NOTHING_KNOWN) -> None:
+        if not chunks:
+            return
+        if self._text:
+            await asyncio.to_thread(self._text.add, chunks, about)
+            return
+        last = {chunk.id: chunk for chunk in chunks}
+        texts = await asyncio.to_thread(lambda: [_spaced(words(chunk.embedding_text)) for chunk in last.values()])
+        await self._client.make(CHUNKS)
+        await self._upsert(CHUNKS, list(last), np.stack([_direction(key) for key in last]), about, texts)
+
+    async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors, about: About = NOTHING_KNOWN) -> None:
+        if len(chunk_ids) != len(vectors):
+            raise InvalidInputError(f"{len(chunk_ids)} chunks were given {len(vectors)} vectors")
+        if not len(chunk_ids):
+            return
+        async with self._making:
+            held = await self._client.dimensions(VECTORS)
+            if held and held != vectors.shape[1]:
+                await self._client.drop(VECTORS)
+            await self._client.make(VECTORS)
+        last = {chunk_id: row for row, chunk_id in enumerate(chunk_ids)}
+        await self._upsert(VECTORS, list(last), vectors[list(last.values())], about)
+
+    async def describe(self, about: About) -> None:
+        if not about:
+            return
+        if self._text:
+            await asyncio.to_thread(self._text.describe, about)
+        for name in self._names:
+            described = {"document": {"$in": sorted(about)}}
+            async for page in self._client.pages(name, where=described, include=[]):
+                metadatas = [_metadata(key, about) for key in page["ids"]]
+                await self._client.call(name, "update", ids=page["ids"], metadatas=metadatas)
+
+    async def delete(self, document_ids: Collection[str]) -> None:
+        if not document_ids:
+            return
+        if self._text:
+            await asyncio.to_thread(self._text.delete, document_ids)
+        for name in self._names:
+            await self._client.call(name, "delete", where={"document": {"$in": sorted(set(document_ids))}})
+
+    async def search(self, query: "str | Vectors", *, limit: int, where: Filter = EVERYTHING) -> list[Scored]:
+        if limit < 1:
+            raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
+        if not all(where.any_of) or where.documents == frozenset():
+            return []
+        if not isinstance(query, str):
+            hits = await self._nearest(query, limit, where)
+        elif self._text:
+            hits = await asyncio.to_thread(self._text.search, query, limit=limit, where=where)
+        else:
+            hits = await self._holding(query, where)
+        return sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
+
+    async def count(self) -> Held:
+        chunks = (await asyncio.to_thread(self._text.count)) if self._text else await self._client.count(CHUNKS)
+        return Held(chunks, await self._client.count(VECTORS))
+
+    async def inventory(self) -> Mapping[str, Held]:
+        counts = {CHUNKS: Counter[str](), VECTORS: Counter[str]()}
+        for name in self._names:
+            async for page in self._client.pages(name, where=None, include=[]):
+                counts[name].update(key.rpartition(":")[0] for key in page["ids"])
+        if self._text:
+            counts[CHUNKS] = Counter(await asyncio.to_thread(self._text.inventory))
+        chunks, vectors = counts[CHUNKS], counts[VECTORS]
+        return {key: Held(chunks[key], vectors[key]) for key in chunks.keys() | vectors.keys()}
+
+    async def maintain(self) -> None:
+        """Chroma folds what is written on its own."""
+        if self._text:
+            await asyncio.to_thread(self._text.maintain)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """The collections in use."""
+        return (VECTORS,) if self._text else (CHUNKS, VECTORS)
+
+    async def _upsert(
+        self, name: str, ids: list[str], vectors: Vectors, about: About, texts: "list[str] | None" = None
+    ) -> None:
+        for start in range(0, len(ids), BATCH):
+            rows = slice(start, start + BATCH)
+            given: dict[str, Any] = {"documents": texts[rows]} if texts else {}
+            metadatas = [_metadata(key, about) for key in ids[rows]]
+            embeddings = np.asarray(vectors[rows], np.float32).tolist()
+            await self._client.call(name, "upsert", ids=ids[rows], embeddings=embeddings, metadatas=metadatas, **given)
+
+    async def _nearest(self, query: Vectors, limit: int, where: Filter) -> list[Scored]:
+        held = await self._client.dimensions(VECTORS)
+        if held and held != len(query):
+            raise wrong_dimensions(self._client.place, held, len(query))
+        if not (count := min(limit, await self._client.count(VECTORS))):
+            return []
+        found = await self._client.call(
+            VECTORS,
+            "query",
+            query_embeddings=[np.asarray(query, np.float32).tolist()],
+            n_results=count,
+            where=_where(where),
+            include=["distances"],
+        )
+        if len(found["ids"][0]) < count and where != EVERYTHING:
+            return await self._scanned(query, where)
+        pairs = zip(found["ids"][0], found["distances"][0], strict=True)
+        return [Scored(key, key.rpartition(":")[0], 1 - distance) for key, distance in pairs]
+
+    async def _scanned(self, query: Vectors, where: Filter) -> list[Scored]:
+        """All that is admitted, exactly: Chroma's graph gives up before it has met the few that pass a filter."""
+        hits: list[Scored] = []
+        async for page in self._client.pages(VECTORS, where=_where(where), include=["embeddings"]):
+            cosines = np.asarray(page["embeddings"], np.float32) @ query
+            pairs = zip(page["ids"], cosines.tolist(), strict=True)
+            hits += [Scored(key, key.rpartition(":")[0], cosine) for key, cosine in pairs]
+        return hits
+
+    async def _holding(self, query: str, where: Filter) -> list[Scored]:
+        """Chunks that hold words of the query, ranked by BM25 among themselves."""
+        wanted = Counter(query_words(query))
+        asked = [[word] for word in sorted(wanted, key=lambda word: (-len(word), word))[:ASKED]]
+        phrases = query_phrases(query)
+        found = await asyncio.gather(*(self._having(each, where) for each in (*asked, *phrases)))
+        held = {key: text.split() for texts in found for key, text in texts.items()}
+        total = max(await self._client.count(CHUNKS), len(held))
+        rarity = {word: _idf(total, len(texts)) for [word], texts in zip(asked, found, strict=False)}
+        average = sum(map(len, held.values())) / max(1, len(held))
+        scores = {key: _bm25(Counter(text), len(text) / average, wanted, rarity) for key, text in held.items()}
+        bonus = max(scores.values(), default=0.0)
+        lifted = {key for texts in found[len(asked) :] for key in texts}
+        return [Scored(key, key.rpartition(":")[0], scores[key] + bonus * (key in lifted)) for key in held]
+
+    async def _having(self, sequence: Sequence[str], where: Filter) -> dict[str, str]:
+        rows = self._client.call(
+            CHUNKS,
+            "get",
+            where=_where(where),
+            where_document={"$contains": _spaced(sequence)},
+            limit=MATCHES,
+            include=["documents"],
+        )
+        found = await rows
+        return dict(zip(found["ids"], found["documents"], strict=True)) if found else {}
+
+
+def _spaced(found: Sequence[str]) -> str:
+    """Words between spaces, so that each can be looked for with its bounds."""
+    return f" {' '.join(found)} "
+
+
+def _direction(chunk_id: str) -> Vectors:
+    """A vector for a row that needs none: Chroma has no rows without, and equal ones make its graph slow."""
+    angle = int.from_bytes(hashlib.blake2b(chunk_id.encode(), digest_size=4).digest(), "little") / 2**32 * 2 * math.pi
+    return np.array([math.cos(angle), math.sin(angle)], np.float32)
+
+
+def _metadata(chunk_id: str, about: About) -> dict[str, Any]:
+    document_id = chunk_id.rpartition(":")[0]
+    attributes = about.get(document_id, Attributes())
+    return {
+        "document": document_id,
+        "labels": sorted(map(label_key, attributes.labels)) or [UNLABELLED],
+        "modified": float(attributes.modified),
+        "quality": float(attributes.quality),
+    }
+
+
+def _where(where: Filter) -> dict[str, Any] | None:
+    """The filter as Chroma's; None when everything passes."""
+    clauses: list[dict[str, Any]] = [
+        _joined("$or", [{"labels": {"$contains": label_key(label)}} for label in sorted(group)])
+        for group in where.any_of
+    ]
+    clauses += [{"labels": {"$not_contains": label_key(label)}} for label in sorted(where.none_of)]
+    if where.documents is not None:
+        clauses.append({"document": {"$in": sorted(where.documents)}})
+    if where.since is not None:
+        clauses.append({"modified": {"$gte": float(where.since)}})
+    if where.until is not None:
+        clauses.append({"modified": {"$lt": float(where.until)}})
+    if where.least_quality > 0:
+        clauses.append({"quality": {"$gte": float(where.least_quality)}})
+    return _joined("$and", clauses) if clauses else None
+
+
+def _joined(operator: str, clauses: list[dict[str, Any]]) -> dict[str, Any]:
+    return clauses[0] if len(clauses) == 1 else {operator: clauses}
+
+
+def _idf(total: int, holding: int) -> float:
+    return math.log(1 + (total - holding + 0.5) / (holding + 0.5))
+
+
+def _bm25(counts: Counter[str], length: float, wanted: Mapping[str, int], rarity: Mapping[str, float]) -> float:
+    norm = K1 * (1 - B + B * length)
+    return sum(wanted[word] * idf * counts[word] * (K1 + 1) / (counts[word] + norm) for word, idf in rarity.items())

@@ -1,0 +1,97 @@
+"""The URL of an index that is a server: `SCHEME://HOST[:PORT][?tls=true]`.
+
+Its key, if it wants one, is in the environment: a key in a URL ends in logs and shells.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+from intelforge.core.errors import ConfigError, ErrorCode, StorageError
+
+KEY: Final = "INTELFORGE_INDEX_KEY"
+"""the environment variable that holds the key of the server"""
+TIMEOUT: Final = 60
+"""seconds, for one request"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """Where an index is served."""
+
+    scheme: str
+    host: str
+    port: int
+    tls: bool = False
+    key: str = field(default="", repr=False)
+
+    @property
+    def place(self) -> str:
+        """As it may be shown."""
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+    @property
+    def http(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+
+
+def read_server(url: str, *, port: int, environment: Mapping[str, str] = os.environ) -> Server:
+    """The server that the URL names; `port` is the usual one. Raises ConfigError without showing the URL."""
+    scheme = url.partition(":")[0].lower()
+    try:
+        parts = urlsplit(url)
+        options = parse_qs(parts.query, strict_parsing=bool(parts.query), keep_blank_values=True)
+        found = Server(
+            scheme=scheme,
+            host=parts.hostname or "",
+            port=parts.port or port,
+            tls=options.pop("tls", ["false"]) == ["true"],
+            key=environment.get(KEY, ""),
+        )
+    except ValueError:
+        found, options = Server(scheme=scheme, host="", port=port), {}
+    if not found.host or options or parts.username or parts.password:
+        raise ConfigError(
+            f"the {scheme} index URL cannot be read",
+            hint=f"write it as {scheme}://HOST:{port} or {scheme}://HOST:{port}?tls=true; its key belongs into {KEY}",
+        )
+    return found
+
+
+def refused(place: str, status: int, said: str) -> StorageError:
+    """What a server's refusal means, by HTTP status."""
+    for statuses, code, what, hint in SIGNS:
+        if status in statuses:
+            return StorageError(f"the index {place} {what}", hint=hint, code=code)
+    return StorageError(
+        f"the index {place} answered {status} ({said[:200]})",
+        hint="delete its collections that begin with intelforge, then run: intelforge sync (it rebuilds the index)",
+        code=ErrorCode.DAMAGED,
+    )
+
+
+def unreachable(place: str) -> StorageError:
+    return StorageError(
+        f"the index {place} does not answer",
+        hint="start the server, or mend the setting `index`",
+        code=ErrorCode.UNREACHABLE,
+    )
+
+
+def wrong_dimensions(place: str, held: int, asked: int) -> StorageError:
+    return StorageError(
+        f"the index {place} holds vectors of {held} dimensions, and the embedder gives {asked}",
+        hint="run: intelforge sync (it embeds anew), or name the embedder used before",
+        code=ErrorCode.UNSUPPORTED,
+    )
+
+
+SIGNS: Final = (
+    ((401, 403), ErrorCode.REFUSED, "refuses the key", f"set {KEY} to one that may write"),
+    ((408, 429, 502, 503, 504), ErrorCode.UNREACHABLE, "is overloaded or starting", "try again"),
+    ((413,), ErrorCode.TOO_LARGE, "takes no requests of that size", "raise its limit on request size"),
+    ((507,), ErrorCode.DISK_FULL, "has no room left", "free disk space on that server"),
+)
