@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from time import perf_counter
@@ -19,11 +20,11 @@ from intelforge.core.values import Attributes, Chunk
 from intelforge.index.protocol import Filter, Held, Vectors, VectorStore
 from intelforge.testing.threaded_server import served
 
-PERSISTENT = ["lancedb:index", "postgresql:", "faiss:index", "qdrant:", "chroma:"]
+PERSISTENT = ["lancedb:index", "postgresql:", "faiss:index", "qdrant:", "chroma:", "milvus:"]
 LARGE = ["lancedb:index", "postgresql:", "faiss:index"]
 """those whose own engine runs here"""
-URLS = ["memory:", "qdrant:index", "chroma:index", *PERSISTENT]
-SERVICES = {"postgresql:": "pgvector_url", "qdrant:": "qdrant_url", "chroma:": "chroma_url"}
+URLS = ["memory:", "qdrant:index", "chroma:index", "milvus:index", *PERSISTENT]
+SERVICES = {"postgresql:": "pgvector_url", "qdrant:": "qdrant_url", "chroma:": "chroma_url", "milvus:": "milvus_url"}
 """the fixture that gives the whole URL of a backend that is a service"""
 MANY = int(os.environ.get("INTELFORGE_TEST_CHUNKS", "4000"))
 """chunks of the test of many; set it to 100,000 to try a backend in earnest"""
@@ -55,11 +56,32 @@ def chroma_url(chroma_server: str) -> str:
     return chroma_server.replace("http://", "chroma://")
 
 
+@pytest.fixture(scope="session")
+def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The host and port of Milvus Lite as a server: there is no Milvus here."""
+    from intelforge.testing.milvus_server import milvus_server
+
+    with milvus_server(tmp_path_factory.mktemp("milvus")) as place:
+        yield place
+
+
+@pytest.fixture
+def milvus_url(milvus_server: str) -> str:
+    from pymilvus import MilvusClient
+
+    client = MilvusClient(uri=f"http://{milvus_server}")
+    for name in client.list_collections():
+        client.drop_collection(name)
+    client.close()
+    return f"milvus://{milvus_server}"
+
+
 @pytest.fixture(params=URLS)
 def url(request: pytest.FixtureRequest) -> str:
     """Of an empty store."""
-    if request.param.startswith("chroma:"):
-        pytest.importorskip("chromadb", reason="pip install 'intelforge[chroma]'")
+    for scheme, package in (("chroma", "chromadb"), ("milvus", "milvus_lite")):
+        if request.param.startswith(scheme) and not find_spec(package):
+            pytest.skip(f"pip install 'intelforge[{scheme}]'")
     service = SERVICES.get(request.param)
     return str(request.getfixturevalue(service) if service else request.param)
 
