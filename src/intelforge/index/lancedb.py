@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 CHUNKS = "chunks"
 VECTORS = "vectors"
 
-ATTRIBUTES = (("labels", "LabelList"), ("modified", "BTree"), ("quality", "BTree"), ("document_id", "BTree"))
-"""columns that filters ask for, and the kinds of their indices"""
+ATTRIBUTES = ("labels", "modified", "quality")
+"""columns that filters ask for, beside `document_id`"""
+INDEXED = (("labels", "LabelList"), ("document_id", "BTree"))
+"""columns with an index of their own; the numbers are read by a scan, which is quick and seldom asked for"""
 LONGEST_QUERY = 1000
 """terms; a longer query is a document, and its first thousand terms say what it is about"""
 PHRASE_CANDIDATES = 2000
@@ -213,7 +215,7 @@ class LanceStore:
             table = self._tables.get(name)
             if table is None and await self._exists(name):
                 table = await self._connection.open_table(name)
-                if schema is None and not {name for name, _ in ATTRIBUTES} <= set((await table.schema()).names):
+                if schema is None and not {*ATTRIBUTES} <= set((await table.schema()).names):
                     return None  # of an earlier format: as good as absent, so that it is filled again
                 if schema is not None and await table.schema() != schema:
                     table = await self._connection.create_table(name, schema=schema, mode="overwrite")
@@ -392,7 +394,7 @@ async def _index_scalars(table: "AsyncTable") -> None:
     from lancedb import index
 
     there = {column for entry in await table.list_indices() for column in entry.columns}
-    for column, kind in ATTRIBUTES:
+    for column, kind in INDEXED:
         if column not in there:
             await table.create_index(column, config=getattr(index, kind)())
 

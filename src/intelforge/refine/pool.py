@@ -13,8 +13,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,8 +29,10 @@ from intelforge.refine.worker import READY
 
 START_SECONDS = 30.0
 """a worker that is not ready by then is taken for broken"""
-IDLE_SECONDS = 10.0
+IDLE_SECONDS = 2.0
 """a worker without work for so long ends, to give its memory back; the next item starts another"""
+LOOK_SECONDS = 0.1
+"""between two looks at the clock"""
 _KEPT = ("PATH", "HOME", "TMPDIR", "TEMP", "TMP", "TZ", "SYSTEMROOT", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 _KEPT_PREFIXES = ("LC_", "LANG", "PYTHON", "COV_CORE", "COVERAGE_")
 
@@ -125,6 +129,7 @@ class _Keeper:
         self._thread: threading.Thread | None = None
         self._worker: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
+        self._deadline = _Deadline()
         self.idle = False
 
     @property
@@ -161,6 +166,7 @@ class _Keeper:
             if job.future.set_running_or_notify_cancel():
                 self._answer(job)
         self._discard()
+        self._deadline.close()
 
     def _answer(self, job: _Job) -> None:
         try:
@@ -180,13 +186,13 @@ class _Keeper:
 
     def _refined(self, item: Item) -> Document | ItemError:
         worker = self._running()
-        with _Deadline(worker, self._limits.seconds) as deadline:
+        with self._deadline.watch(worker, self._limits.seconds):
             reply = self._exchange(worker, item)
         if reply is None:
             status = self._discard()
             if self._stopping.is_set():
                 raise _interrupted()
-            return self._failed(item, status, overdue=deadline.expired)
+            return self._failed(item, status, overdue=self._deadline.expired)
         outcome, retired = decode_reply(reply)
         if retired:
             self._discard()
@@ -208,7 +214,7 @@ class _Keeper:
             env=_environment(),
             start_new_session=True,  # Ctrl-C in the terminal is for the parent alone
         )
-        with _Deadline(worker, START_SECONDS):
+        with self._deadline.watch(worker, START_SECONDS):
             ready = read_frame(cast(BinaryIO, worker.stdout))
         if ready != READY or self._stopping.is_set():
             _end(worker)
@@ -251,26 +257,40 @@ class _Keeper:
 
 
 class _Deadline:
-    """Kills a process that is not done in time."""
+    """Kills a process that is not done in time. One thread looks now and then, for all that a keeper waits for."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", seconds: float) -> None:
-        self._process = process
-        self._timer = threading.Timer(seconds, self._expire)
-        self._timer.daemon = True
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._until = 0.0
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
         self.expired = False
+        """whether the process watched last was killed"""
 
-    def _expire(self) -> None:
-        self.expired = True
-        self._process.kill()
+    @contextmanager
+    def watch(self, process: "subprocess.Popen[bytes]", seconds: float) -> Iterator[None]:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._look, name="refine deadline", daemon=True)
+            self._thread.start()
+        with self._lock:
+            self._process, self._until, self.expired = process, time.monotonic() + seconds, False
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._process = None
 
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
+    def close(self) -> None:
+        self._closed.set()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._timer.cancel()
+    def _look(self) -> None:
+        while not self._closed.wait(LOOK_SECONDS):
+            with self._lock:
+                if self._process is not None and time.monotonic() > self._until:
+                    self.expired = True
+                    self._process.kill()
+                    self._process = None
 
 
 def _end(worker: "subprocess.Popen[bytes]") -> int:
