@@ -72,7 +72,7 @@ def test_a_word_that_hardly_any_text_has_counts_for_more() -> None:
         vector_weight(question, [Scored("a:0", "a", 10), Scored("b:0", "b", second), Scored("c:0", "c", third)])
         for second, third in ((9, 9), (9, 6), (9, 3), (3, 3))
     ]
-    assert weights == [MEANING_WEIGHT, 0.5, LITERAL_WEIGHT, LITERAL_WEIGHT]
+    assert weights == [MEANING_WEIGHT, MEANING_WEIGHT, LITERAL_WEIGHT, LITERAL_WEIGHT]
     assert stands_out([]) == stands_out([Scored("a:0", "a", 3), Scored("b:0", "b", 1)]) == 0
 
 

@@ -35,8 +35,8 @@ LITERAL_WEIGHT = 0.3
 """The vector part's share, for questions and for literal queries: measured with benchmarks/retrieval.py"""
 
 
-STANDS_OUT = ((0.6, LITERAL_WEIGHT), (0.3, 0.5))
-"""How much more of the query's rare words the best text must hold than the third, and the vector part's share then"""
+STANDS_OUT = 0.6
+"""So far ahead by its words, the best text has what hardly any other has, and the query is taken to the letter"""
 
 
 def stands_out(lexical: Sequence[Scored]) -> float:
@@ -59,10 +59,8 @@ def vector_weight(query: str, lexical: Sequence[Scored] = (), *, embedded: float
     """
     words = [word for word in WORD.findall(query.lower()) if word not in STOP_WORDS]
     literal = len(words) <= 1 or len(LITERAL.findall(query)) * LITERAL_SHARE >= len(query.split())
-    ahead = stands_out(lexical)
-    shares = [share for least, share in STANDS_OUT if ahead >= least]
-    share = LITERAL_WEIGHT if literal else min(shares, default=MEANING_WEIGHT)
-    return share * min(1.0, max(0.0, embedded))
+    literal = literal or stands_out(lexical) >= STANDS_OUT
+    return (LITERAL_WEIGHT if literal else MEANING_WEIGHT) * min(1.0, max(0.0, embedded))
 
 
 def fuse(lexical: Sequence[Scored], vector: Sequence[Scored], *, weight: float, limit: int) -> list[Fused]:
