@@ -17,7 +17,7 @@ from intelforge.index.protocol import Vectors
 from intelforge.store.facts import Facts
 
 FACT = "embedding_center"
-SHARE = 0.5
+SHARE = 0.3
 """of the centre that is taken out"""
 FEW = 200
 """vectors at which half of that is: the mean of a handful says little about a corpus"""

@@ -214,7 +214,11 @@ class LanceStore:
         async with self._opening:
             table = self._tables.get(name)
             if table is None and await self._exists(name):
-                table = await self._connection.open_table(name)
+                table = await self._opened(name)
+                if table is None and schema is not None:
+                    raise BusyError(f"the index {self._folder} is being made by another process", hint="try again")
+                if table is None:
+                    return None
                 if schema is None and not {*ATTRIBUTES} <= set((await table.schema()).names):
                     return None  # of an earlier format: as good as absent, so that it is filled again
                 if schema is not None and await table.schema() != schema:
@@ -228,6 +232,16 @@ class LanceStore:
             if table is not None:
                 self._tables[name] = table
             return table
+
+    async def _opened(self, name: str) -> "AsyncTable | None":
+        """The table; None while another process makes it, whose folder is there before it."""
+        assert self._connection is not None  # noqa: S101 - asked only when open
+        try:
+            return await self._connection.open_table(name)
+        except ValueError as error:
+            if "was not found" in str(error):
+                return None
+            raise
 
     async def _exists(self, name: str) -> bool:
         return await asyncio.to_thread((self._folder / f"{name}.lance").is_dir)

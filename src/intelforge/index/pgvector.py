@@ -188,6 +188,7 @@ class PgvectorStore:
 async def _prepare(cursor: "AsyncCursor[Any]", place: str) -> None:
     """Makes what is missing of extension and tables; a role that may only read can open what is there."""
     if not await _rows(cursor, statements.VERSION):
+        await cursor.execute(statements.LOCK)
         await cursor.execute(statements.EXTENSION)
     [[version]] = await _rows(cursor, statements.VERSION)
     if tuple(map(int, version.split(".")[:2])) < OLDEST:
