@@ -47,7 +47,7 @@ async def test_a_text_near_to_everything_is_not_nearer_to_a_query_than_what_it_i
 
     class Asked(HashEmbedder):
         async def embed(self, texts: Sequence[str], *, kind: TextKind = TextKind.DOCUMENT) -> Vectors:
-            return np.stack([unit(1, 0.6, 0)])
+            return np.stack([unit(1, 0.7, 0)])
 
     center = Center(mean=unit(1, 0, 0) * 0.9, number=100_000)
     plain = await search("q", Index(store=store, embedder=Asked()), limit=2)
