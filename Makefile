@@ -4,15 +4,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
+# CI has all that tests can use, so that none is skipped.
+ifeq ($(CI),true)
+EXTRAS := dev,stores
+DEV := $(VENV)/.installed-ci
+else
+EXTRAS := dev
+DEV := $(VENV)/.installed-dev
+endif
+
 .PHONY: demo test check format lint types imports docs coverage clean
 
 demo: $(VENV)/.installed  ## index Python's own library and answer three questions from it
 	$(BIN)/intelforge demo
 
-test: $(VENV)/.installed-dev  ## all tests
+test: $(DEV)  ## all tests
 	$(PYTEST)
 
-check: $(VENV)/.installed-dev format lint types imports docs coverage  ## what CI runs
+check: $(DEV) format lint types imports docs coverage  ## what CI runs
 
 format:
 	$(BIN)/ruff format --check .
@@ -39,8 +48,8 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+$(DEV): $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 	$(BIN)/intelforge models pull all-MiniLM-L6-v2
 	touch $@
 

@@ -76,11 +76,18 @@ def working(database: Path, pid: int) -> bool:
             return False
 
 
+DOCUMENTS = """
+    SELECT documents.*, standing.document_id IS NOT NULL AS indexed,
+        coalesce(standing.embedded_chunks, 0) AS embedded_chunks
+    FROM documents LEFT JOIN index_standings AS standing ON standing.document_id = documents.id AND standing.version = 1
+"""
+
+
 def read_record(database: Path) -> Record:
     with closing(_read_only(database)) as connection:
         connection.row_factory = sqlite3.Row
         rows = connection.execute("SELECT uri, state, document_id FROM items WHERE state != 'gone'").fetchall()
-        documents = {row["id"]: row for row in connection.execute("SELECT * FROM documents")}
+        documents = {row["id"]: row for row in connection.execute(DOCUMENTS)}
         chunks = {
             f"{row['document_id']}:{row['ordinal']}": _chunk(row, documents[row["document_id"]]["text"])
             for row in connection.execute("SELECT * FROM chunks")
@@ -110,12 +117,12 @@ async def audit(
     found.disagreeing += [f"{name} is still there" for name in record.items if name not in words]
     found.disagreeing += list(_differences(record, held))
     async with Workspace.open(root) as workspace:
-        embedder = workspace._parts.embedder()
+        embedder = (await workspace._parts.versions.live()).embedder
         if embedder:
             found.disagreeing += [line async for line in _wrong_vectors(record, held.get("vectors", []), embedder)]
         for word in {*words.values(), *past}:
             expected = {name for name, own in words.items() if own == word}
-            hits = [hit for hit in await workspace.search(word, limit=20) if word in hit.chunk.embedding_text]
+            hits = [hit for hit in (await workspace.search(word, limit=20)).hits if word in hit.chunk.embedding_text]
             locations = {place for hit in hits for place in (hit.location, *hit.duplicates)}
             wanted = {str(root / "files" / name) for name in expected}
             found.lost += [f"{place} is not found by {word}" for place in wanted - locations]

@@ -367,14 +367,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="How soon a folder can be searched, beside other systems.")
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="with --collect, where the files are copied to")
     parser.add_argument("--collect", metavar="N", type=int, help="copy N source files of this machine, and end")
-    parser.add_argument("--peers", default="", help=f"which to measure as well: {','.join(peer_environments.known())}")
+    parser.add_argument("--also", metavar="FOLDER", type=Path, nargs="+", default=[], help="collect from here too")
+    parser.add_argument(
+        "--peers", default="", help=f"which to measure as well: {','.join(peer_environments.known('run'))}"
+    )
     parser.add_argument("--limit-files", metavar="N", type=int, help="measure on N files of the folder")
     parser.add_argument("--peer-limit-files", metavar="N", type=int, help="measure all systems on a sample of N files")
     parser.add_argument("--embed-chunks", metavar="N", type=int, help="on the whole folder, stop embedding after N")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     given = parser.parse_args(arguments)
     if given.collect is not None:
-        roots = corpus.installed(ENVIRONMENTS)
+        roots = corpus.installed(ENVIRONMENTS) | {f"also-{place}": folder for place, folder in enumerate(given.also)}
         print(f"{corpus.collect(given.collect, given.folder, roots=roots)} files in {given.folder}")
         return
     options = Options(

@@ -10,9 +10,11 @@ TORCH = "torch=="
 """installed before the rest, so that what needs it takes this build and not a larger one"""
 
 
-def known() -> list[str]:
-    """The peers that can be measured."""
-    return sorted(path.stem for path in PEERS.glob("*.txt"))
+def known(prefix: str) -> list[str]:
+    """The peers that can be measured by programs of this prefix: `run` for ingestion, `search` for searching."""
+    return sorted(
+        path.stem for path in PEERS.glob("*.txt") if (PEERS / f"{prefix}_{path.name}").with_suffix(".py").is_file()
+    )
 
 
 def python(environment: Path) -> Path:

@@ -104,7 +104,7 @@ async def fill(collection: Collection, *, store: VectorStore, embedder: Embedder
 async def rank(query: str, index: Index, documents: Mapping[str, str]) -> dict[str, list[str]]:
     """The documents each part gives for a query, best first."""
     assert isinstance(index.embedder, OnnxEmbedder)
-    both = await search(query, index, limit=DEPTH)
+    both = (await search(query, index, limit=DEPTH)).hits
     hits = [Hit(chunk=_chunk(hit.document_id, documents[hit.document_id]), score=hit.score) for hit in both]
     looked = await rerank(query, hits, LateInteraction(index.embedder), seconds=RERANK_SECONDS)
     [vector] = await index.embedder.embed([query])

@@ -1,49 +1,45 @@
-"""How fast the index answers, at what size: latency, build time, disk, memory, and recall of the approximate search.
+"""How fast the index answers, at what size and with what recall, beside other systems on the same chunks and vectors.
 
-    python benchmarks/search.py FOLDER --chunks 100000 [--embedded 5000] [--index lancedb:index] [--json]
+    python benchmarks/search.py FOLDER --chunks 100000,1000000 [--peers lancedb,chroma,txtai] [--json]
 
-FOLDER holds source files (`ingest.py --collect` makes one). They are cut into chunks as the product does; the first so
-many are embedded with MiniLM, and the others get a vector between two of those, chosen by chance, with some noise: as
-dense as real ones, without hours of embedding. Searches go through the product's own search, the embedding of the query
-included, on the lines of `questions.txt`. A filter lets one document in twenty through.
+FOLDER holds source files (`ingest.py --collect` makes one). They are cut into chunks as the product does; some are
+embedded with MiniLM, and the others get vectors made from their words (`search_corpus.py`). Each system builds its
+index in one process, and is searched in another: the memory is that of a process that only opens and searches.
 """
 
 import argparse
 import asyncio
 import json
-import random
+import os
 import statistics
+import sys
 import tempfile
-import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import corpus
+import measuring
 import numpy as np
-import psutil
+import peer_environments
+import search_corpus
 
-from intelforge.core.errors import ItemError
+import ingest
 from intelforge.core.registry import load_backend
-from intelforge.core.values import Attributes, Chunk, Item
-from intelforge.index.center import Center
-from intelforge.index.protocol import Embedder, Filter, Vectors, VectorStore
-from intelforge.index.search import Index, search
-from intelforge.refine.document import refine
-from intelforge.refine.tokens import token_counter
+from intelforge.index.protocol import Embedder
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE / "peers"))
+from search_protocol import GROUP, LIMIT, SearchJob  # noqa: E402 - beside the peers' programs, which share it
+
+OWN = "intelforge"
+PREFIX = "search"
 MODEL = "onnx:all-MiniLM-L6-v2"
-CHUNK_TOKENS = 220
-BATCH = 4000
-"""chunks added in one write"""
-LIMIT = 10
 ROUNDS = 4
-"""times every question is asked"""
-NOISE = 0.35
-"""length of the noise in a vector that is made, beside a unit vector"""
-GROUPS = 20
-RARE = Filter(any_of=(frozenset({"source:7"}),))
+KINDS = ("lexical", "vector", "vector filtered", "hybrid", "hybrid filtered", "whole")
+HYBRID_MS = {100_000: 50.0, 1_000_000: 100.0}
+RECALL = 0.97
+MEMORY_MB = 1500.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,177 +52,220 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One store at one size."""
+    """One system at one size."""
 
-    index: str
+    system: str
     chunks: int
     add_seconds: float
     """text and vectors written"""
-    fold_seconds: float
-    """made fast by `maintain`"""
+    index_seconds: float
+    """made fast, where that is apart from adding"""
+    index_mb: float
+    """the most memory while building"""
     disk_mb: float
     memory_mb: float
-    """of this process at the end, libraries and the embedding model included"""
-    recall_at_10: float
-    """of the vector search against an exact one"""
-    latency: dict[str, Latency]
+    """the most of a new process that opens the index and searches, its libraries included"""
+    recall: float | None
+    """at 10, of the vector search against an exact one"""
+    filtered_recall: float | None
+    """the same where one document in twenty is admitted"""
+    latency: Mapping[str, Latency]
+    """by kind of search; what a system does not offer is left out"""
 
 
-def chunks_of(folder: Path, number: int, embedder: Embedder) -> list[Chunk]:
-    """So many chunks of the files at even distances. Raises RuntimeError when there are fewer."""
-    count = token_counter(embedder.tokenizer)
-    files = list(corpus.read(folder).files)
-    random.Random(7).shuffle(files)
-    found: list[Chunk] = []
-    for file in files:
-        item = Item(uri=str(file), data=(folder / file).read_bytes())
-        try:
-            found += refine(item, count=count, max_tokens=CHUNK_TOKENS).chunks
-        except ItemError:
-            continue
-        if len(found) >= number:
-            return found[:number]
-    raise RuntimeError(f"{folder} gives {len(found)} chunks; collect more files, or ask for fewer chunks")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exact:
+    """The ids of the nearest chunks of each question, of all and of the group that the filter admits."""
+
+    every: Sequence[frozenset[str]]
+    filtered: Sequence[frozenset[str]]
 
 
-async def vectors_of(chunks: Sequence[Chunk], embedder: Embedder, embedded: int) -> Vectors:
-    """A unit vector for each chunk: embedded, or made between two that are."""
-    real = await embedder.embed([chunk.embedding_text for chunk in chunks[:embedded]])
-    chance = np.random.default_rng(7)
-    vectors = np.empty((len(chunks), embedder.dimensions), np.float32)
-    vectors[: len(real)] = real
-    for start in range(len(real), len(chunks), BATCH):
-        rows = min(BATCH, len(chunks) - start)
-        left, right = real[chance.integers(len(real), size=(2, rows))]
-        share = chance.random((rows, 1), np.float32)
-        noise = chance.normal(size=(rows, real.shape[1])).astype(np.float32) * (NOISE / real.shape[1] ** 0.5)
-        made = share * left + (1 - share) * right + noise
-        vectors[start : start + rows] = made / np.linalg.norm(made, axis=1, keepdims=True)
-    return vectors
+def exact(job: SearchJob) -> Exact:
+    """By one pass over all vectors."""
+    queries = np.array([vector for _, vector in job.asked()])
+    every, filtered = _Nearest(queries), _Nearest(queries)
+    for rows, vectors in job.batches():
+        ids = np.array([row["id"] for row in rows], object)
+        chosen = np.array([row["group"] == GROUP for row in rows])
+        every.look_at(ids, vectors)
+        filtered.look_at(ids[chosen], vectors[chosen])
+    return Exact(every=every.found(), filtered=filtered.found())
 
 
-async def measure(url: str, root: Path, chunks: Sequence[Chunk], vectors: Vectors, embedder: Embedder) -> Measured:
-    async with load_backend("vector_stores", url)(url, root=root) as store:
-        began = time.perf_counter()
-        await fill(store, chunks, vectors)
-        added = time.perf_counter()
-        await store.maintain()
-        folded = time.perf_counter()
-        index = Index(store=store, embedder=embedder, center=Center.of(vectors))
-        latency = {name: await timed(ask) for name, ask in kinds(index).items()}
-        return Measured(
-            index=url,
-            chunks=len(chunks),
-            add_seconds=added - began,
-            fold_seconds=folded - added,
-            disk_mb=disk_mb(root),
-            memory_mb=psutil.Process().memory_info().rss / 1e6,
-            recall_at_10=await recall(store, chunks, vectors, embedder),
-            latency=latency,
-        )
+class _Nearest:
+    """The best of each query among what it was shown."""
+
+    def __init__(self, queries: Any) -> None:
+        self._queries = queries
+        self._scores = np.full((len(queries), LIMIT), -np.inf)
+        self._ids = np.full((len(queries), LIMIT), "", object)
+
+    def look_at(self, ids: Any, vectors: Any) -> None:
+        found = self._queries @ vectors.T
+        scores = np.concatenate([self._scores, found], axis=1)
+        names = np.concatenate([self._ids, np.broadcast_to(ids, found.shape)], axis=1)
+        best = np.argpartition(-scores, LIMIT - 1, axis=1)[:, :LIMIT]
+        self._scores, self._ids = np.take_along_axis(scores, best, axis=1), np.take_along_axis(names, best, axis=1)
+
+    def found(self) -> list[frozenset[str]]:
+        return [frozenset(filter(None, row)) for row in self._ids.tolist()]
 
 
-def disk_mb(folder: Path) -> float:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-
-
-async def fill(store: VectorStore, chunks: Sequence[Chunk], vectors: Vectors) -> None:
-    groups = {document: number % GROUPS for number, document in enumerate({chunk.document_id for chunk in chunks})}
-    about = {
-        document: Attributes(labels=frozenset({"principal:*", f"source:{group}"})) for document, group in groups.items()
+def measure(system: str, python: Path, job: SearchJob, nearest: Exact) -> Measured:
+    """Builds, then searches, each in a process of its own."""
+    script = HERE / "peers" / f"{PREFIX}_{system}.py"
+    with tempfile.TemporaryDirectory() as name:
+        state = Path(name, "index")
+        state.mkdir()
+        building, searching = [
+            _run(python, script, replace(job, state=str(state), building=now), Path(name)) for now in (True, False)
+        ]
+        disk = sum(path.stat().st_size for path in state.rglob("*") if path.is_file()) / 1e6
+    told = {
+        kind: searching.events[f"searched {kind}"].values for kind in KINDS if f"searched {kind}" in searching.events
     }
-    for start in range(0, len(chunks), BATCH):
-        part = chunks[start : start + BATCH]
-        known = {chunk.document_id: about[chunk.document_id] for chunk in part}
-        await store.add(part, known)
-        await store.add_vectors([chunk.id for chunk in part], vectors[start : start + BATCH], known)
+    if empty := [kind for kind, values in told.items() if not any(values["found"])]:
+        raise RuntimeError(f"{system} found nothing for any question: {', '.join(empty)}")
+    return Measured(
+        system=f"{system} {job.index}".strip() if system == OWN else system,
+        chunks=job.chunks,
+        add_seconds=building.seconds("added") - building.seconds("ready"),
+        index_seconds=building.seconds("built") - building.seconds("added"),
+        index_mb=building.peak_bytes / 1e6,
+        disk_mb=disk,
+        memory_mb=searching.peak_bytes / 1e6,
+        recall=recall(nearest.every, told.get("vector")),
+        filtered_recall=recall(nearest.filtered, told.get("vector filtered")),
+        latency={kind: latency(values["seconds"]) for kind, values in told.items()},
+    )
 
 
-def kinds(index: Index) -> dict[str, Callable[[str], Awaitable[object]]]:
-    """The searches that are timed, by name."""
-    everyone = Filter(any_of=(frozenset({"principal:*"}),))
-    words = Index(store=index.store)
-
-    async def by_vector(question: str) -> object:
-        assert index.embedder
-        [vector] = await index.embedder.embed([question])
-        return await index.store.search(vector, limit=LIMIT, where=everyone)
-
-    return {
-        "lexical": lambda question: search(question, words, limit=LIMIT, where=everyone),
-        "vector": by_vector,
-        "hybrid": lambda question: search(question, index, limit=LIMIT, where=everyone),
-        "filtered": lambda question: search(question, index, limit=LIMIT, where=RARE),
-    }
+def _run(python: Path, script: Path, job: SearchJob, folder: Path) -> measuring.Measured:
+    written = folder / "job.json"
+    written.write_text(json.dumps(asdict(job)), encoding="utf-8")
+    return measuring.run([str(python), str(script), str(written)], threads=job.threads)
 
 
-async def timed(ask: Callable[[str], Awaitable[object]]) -> Latency:
-    seconds = []
-    for number, question in enumerate(questions()):
-        began = time.perf_counter()
-        await ask(question)
-        if number >= len(questions()) // ROUNDS:  # the first round warms up
-            seconds.append(time.perf_counter() - began)
-    cuts = statistics.quantiles(seconds, n=20)
+def recall(nearest: Sequence[frozenset[str]], told: Mapping[str, Any] | None) -> float | None:
+    """The mean share of the nearest that was found; None for a kind of search that a system does not offer."""
+    if told is None:
+        return None
+    return statistics.fmean(len(near & set(ids)) / len(near) for near, ids in zip(nearest, told["found"], strict=True))
+
+
+def latency(seconds: Sequence[float]) -> Latency:
+    cuts = statistics.quantiles(seconds, n=20, method="inclusive")
     return Latency(p50=cuts[9] * 1000, p95=cuts[18] * 1000)
 
 
-async def recall(store: VectorStore, chunks: Sequence[Chunk], vectors: Vectors, embedder: Embedder) -> float:
-    ids = [chunk.id for chunk in chunks]
-    shares = []
-    for vector in await embedder.embed(questions()[:: ROUNDS * 2]):
-        exact = {ids[row] for row in np.argsort(-(vectors @ vector))[:LIMIT]}
-        shares.append(len(exact & {hit.chunk_id for hit in await store.search(vector, limit=LIMIT)}) / LIMIT)
-    return statistics.fmean(shares)
+def goals(measured: Sequence[Measured]) -> Iterator[ingest.Goal]:
+    """What was promised, of IntelForge's own rows."""
+    for one in (one for one in measured if one.system.startswith(OWN)):
+        name = f"{one.system} at {one.chunks:,} chunks"
+        if one.chunks in HYBRID_MS:
+            yield ingest.Goal(
+                what=f"hybrid p95, {name}", value=one.latency["whole"].p95, bound=HYBRID_MS[one.chunks], unit="ms"
+            )
+        for what, value in (("recall@10", one.recall), ("filtered recall@10", one.filtered_recall)):
+            if value is not None:
+                yield ingest.Goal(what=f"{what}, {name}", value=value, bound=RECALL, unit="", at_least=True)
+        yield ingest.Goal(what=f"memory, {name}", value=one.memory_mb, bound=MEMORY_MB, unit="MB")
 
 
-def questions() -> list[str]:
-    return (HERE / "questions.txt").read_text(encoding="utf-8").splitlines() * ROUNDS
+def table(measured: Sequence[Measured]) -> str:
+    """The rows as a Markdown table; latencies are p50 / p95 in milliseconds."""
+    kinds = [kind for kind in KINDS if any(kind in one.latency for one in measured)]
+    sizes = ("add s", "index s", "build MB", "disk MB", "memory MB", "recall@10", "filtered")
+    headings = ["system", "chunks", *sizes, *kinds]
+    lines = ["| " + " | ".join(headings) + " |", "|---" + "|---:" * (len(headings) - 1) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(_cells(one, kinds)) + " |" for one in measured])
 
 
-def table(measured: Sequence[Measured]) -> Iterator[str]:
-    kinds = list(measured[0].latency)
-    titles = [
-        "index",
-        "chunks",
-        "add s",
-        "fold s",
-        "disk MB",
-        "memory MB",
-        "recall@10",
-        *(f"{k} p50/p95" for k in kinds),
+def _cells(one: Measured, kinds: Sequence[str]) -> Iterator[str]:
+    yield from (one.system, f"{one.chunks:,}", f"{one.add_seconds:.1f}", f"{one.index_seconds:.1f}")
+    yield from (f"{one.index_mb:,.0f}", f"{one.disk_mb:,.0f}", f"{one.memory_mb:,.0f}")
+    yield from ("–" if value is None else f"{value:.3f}" for value in (one.recall, one.filtered_recall))
+    for kind in kinds:
+        found = one.latency.get(kind)
+        yield f"{found.p50:.1f} / {found.p95:.1f}" if found else "–"
+
+
+def report(measured: Sequence[Measured], about: Mapping[str, object]) -> str:
+    """All results, for people."""
+    verdicts = [
+        f"{'met ' if goal.met else 'MISSED'}  {goal.what}: {goal.value:.3g} {goal.unit}"
+        f" (goal: at {'least' if goal.at_least else 'most'} {goal.bound:g})"
+        for goal in goals(measured)
     ]
-    yield "| " + " | ".join(titles) + " |"
-    yield "|---" * len(titles) + "|"
-    for one in measured:
-        cells = [one.index, f"{one.chunks:,}", f"{one.add_seconds:.1f}", f"{one.fold_seconds:.1f}"]
-        cells += [f"{one.disk_mb:,.0f}", f"{one.memory_mb:,.0f}", f"{one.recall_at_10:.3f}"]
-        cells += [f"{one.latency[kind].p50:.1f} / {one.latency[kind].p95:.1f} ms" for kind in kinds]
-        yield "| " + " | ".join(cells) + " |"
+    parts = [", ".join(f"{name} {value}" for name, value in about.items()), table(measured), "\n".join(verdicts)]
+    return "\n\n".join(parts)
 
 
-async def run(options: argparse.Namespace) -> list[Measured]:
+def as_json(measured: Sequence[Measured], about: Mapping[str, object]) -> str:
+    """All results, for programs."""
+    held = [asdict(goal) | {"met": goal.met} for goal in goals(measured)]
+    return json.dumps({"machine": about, "rows": [asdict(one) for one in measured], "goals": held})
+
+
+def run(options: argparse.Namespace, *, say: Callable[[str], None]) -> list[Measured]:
     embedder: Embedder = load_backend("embedders", MODEL)(MODEL)
-    chunks = chunks_of(options.folder, options.chunks, embedder)
-    vectors = await vectors_of(chunks, embedder, options.embedded)
+    asked = ingest.questions()
+    say(f"preparing {max(options.chunks):,} chunks in {options.work}")
+    asyncio.run(
+        search_corpus.prepare(
+            options.folder, options.work, max(options.chunks), embedder, embedded=options.embedded, questions=asked
+        )
+    )
+    systems = [(OWN, Path(sys.executable), url) for url in options.index]
+    for peer in options.peers:
+        say(f"preparing the environment of {peer}")
+        systems.append((peer, peer_environments.prepared(peer, ingest.ENVIRONMENTS), ""))
     measured = []
-    for url in options.index:
-        with tempfile.TemporaryDirectory() as root:
-            measured.append(await measure(url, Path(root), chunks, vectors, embedder))
+    for chunks in options.chunks:
+        job = SearchJob(
+            building=True,
+            corpus=str(options.work),
+            chunks=chunks,
+            state="",
+            questions=tuple(asked),
+            rounds=ROUNDS,
+            threads=os.cpu_count() or 1,
+        )
+        say(f"the nearest among {chunks:,} chunks, exactly")
+        nearest = exact(job)
+        for system, python, url in systems:
+            say(f"{system} {url}: {chunks:,} chunks")
+            measured.append(measure(system, python, replace(job, index=url), nearest))
+            say(table(measured[-1:]))
     return measured
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Latency, size and recall of the index.")
+    known = peer_environments.known(PREFIX)
+    parser = argparse.ArgumentParser(description="Latency, size and recall of the index, beside other systems.")
     parser.add_argument("folder", metavar="FOLDER", type=Path)
-    parser.add_argument("--chunks", type=int, default=100_000)
-    parser.add_argument("--embedded", type=int, default=5000, help="chunks embedded; vectors of the others are made")
+    parser.add_argument("--chunks", type=_numbers, default=[100_000], help="how many; several with commas")
+    parser.add_argument("--embedded", type=int, default=8000, help="chunks embedded; vectors of the others are made")
     parser.add_argument("--index", action="append", default=[], help="URL of a vector store; may be given again")
-    parser.add_argument("--json", action="store_true", help="one JSON line a store")
+    parser.add_argument("--peers", type=_names, default=[], help=f"which to measure as well: {','.join(known)}")
+    parser.add_argument(
+        "--work", type=Path, default=ingest.ENVIRONMENTS / "search", help="where chunks and vectors are kept"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
     options = parser.parse_args(arguments)
     options.index = options.index or ["lancedb:index"]
-    measured = asyncio.run(run(options))
-    print("\n".join(json.dumps(asdict(one)) for one in measured) if options.json else "\n".join(table(measured)))
+    about = ingest.machine()
+    measured = run(options, say=lambda line: print(line, file=sys.stderr))
+    print(as_json(measured, about) if options.json else report(measured, about))
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _names(text: str) -> list[str]:
+    return [part for part in text.split(",") if part]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The embedder of a workspace: reached through egress, entered in the ledger, behind one cache."""
+"""The embedder and the reranker of a workspace: reached through egress, entered in the ledger, behind one cache."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -13,7 +13,8 @@ from intelforge.index.embedders.cache import CacheCounts
 from intelforge.parts import STATE, Parts
 from intelforge.store.calls import Calls
 from intelforge.testing.embedding_server import EmbeddingServer
-from intelforge.testing.model_server import error_reply
+from intelforge.testing.model_server import ServerReply, error_reply
+from intelforge.testing.rerank_server import RerankServer
 
 LEAN = 'llm = "none:"\njobs = "memory:"\nworkers = 1\n'
 
@@ -51,7 +52,7 @@ async def test_what_was_embedded_once_is_never_asked_for_again(root: Path, serve
     assert await embedded(root, url) == 3
     async with Workspace.open(root, embedder=url) as workspace:
         for _ in range(2):
-            assert "carrots" in (await workspace.search("carrots"))[0].location
+            assert "carrots" in ((await workspace.search("carrots")).hits)[0].location
     assert len(server.requests) == asked + 1
     assert server.texts[-1] == ["carrots"]
     assert (root / STATE / "cache" / "embeddings.db").is_file()
@@ -61,7 +62,7 @@ async def test_every_request_is_in_the_ledger(root: Path, server: EmbeddingServe
     await embedded(root, f"tei:{server.url}")
     server.failures = [error_reply(401, "No")]
     async with Workspace.open(root, embedder=f"tei:{server.url}") as workspace:
-        assert len(await workspace.search("carrots")) == 1
+        assert len((await workspace.search("carrots")).hits) == 1
         calls = await Calls(workspace._parts.database).all()
     assert [(call["model"], call["purpose"], call["state"]) for call in calls] == [
         ("tei:unnamed", "embed", "settled"),
@@ -74,7 +75,7 @@ async def test_without_its_key_search_is_by_words_and_says_so(root: Path, monkey
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     async with Workspace.open(root, embedder="openai:text-embedding-3-small") as workspace:
         assert (await workspace.sync()).chunks_embedded == 0
-        assert len(await workspace.search("carrots")) == 1
+        assert len((await workspace.search("carrots")).hits) == 1
         [note] = (await workspace.status()).notes
         assert "OPENAI_API_KEY is not set" in note
 
@@ -111,3 +112,92 @@ async def test_indexing_and_searching_have_one_embedder_and_one_cache(tmp_path: 
     await embedder.embed(["x"])
     assert parts.embedding_cache.counts == CacheCounts(hits=1, misses=2)
     await parts.close()
+
+
+async def test_what_a_search_embedded_is_not_embedded_again(root: Path, server: EmbeddingServer) -> None:
+    async with Workspace.open(root, embedder=f"{server.url}/v1#some-model", rerank_seconds=60) as workspace:
+        await workspace.sync(embed=False)
+        await workspace.search("boil the carrots in salted water")
+        assert server.texts == [["boil the carrots in salted water"]]
+        await workspace.search("boil the carrots in salted water", rerank=True)
+        embedded = [text for texts in server.texts[1:] for text in texts]
+        assert len(embedded) == 3
+        assert (await workspace.sync()).chunks_embedded == 3
+        assert len([text for texts in server.texts[1:] for text in texts]) == 3
+
+
+QUERY = "beets in salted water"
+
+
+@pytest.fixture
+async def reranking() -> AsyncIterator[RerankServer]:
+    async with RerankServer() as running:
+        yield running
+
+
+async def best(root: Path, reranker: str) -> list[str]:
+    """The name of the best file after a closer look, then the notes of the search, then the calls in the ledger."""
+    async with Workspace.open(root, embedder="none:", reranker=reranker, rerank_seconds=30) as workspace:
+        await workspace.sync()
+        result = await workspace.search(QUERY, rerank=True)
+        calls = await Calls(workspace._parts.database).all()
+    return [
+        result.hits[0].location.rpartition("/")[2],
+        *result.notes,
+        *(f"{call['model']} {call['purpose']} {call['state']}" for call in calls),
+    ]
+
+
+async def test_a_reranker_is_reached_and_in_the_ledger(
+    root: Path, reranking: RerankServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INTELFORGE_RERANKER_API_KEY", reranking.key)
+    monkeypatch.setenv("INTELFORGE_LLM_API_KEY", reranking.key)
+    for url, model in (
+        (f"tei:{reranking.url}", "tei:unnamed"),
+        (f"{reranking.url}/v1#m", "compatible:m"),
+        (f"judge:{reranking.url}/v1#n", "compatible:n"),
+    ):
+        found, *_, last = await best(root, url)
+        assert (found, last) == ("beets.md", f"{model} rerank settled")
+
+
+async def test_a_reranker_that_fails_leaves_the_order_of_the_search_and_says_so(
+    root: Path, reranking: RerankServer
+) -> None:
+    reranking.failures = [ServerReply(body=b"<html>")]
+    found, note, *_, last = await best(root, f"tei:{reranking.url}")
+    assert (found, last) == ("beets.md", "tei:unnamed rerank failed")
+    assert note.startswith("the closer look failed (")
+    assert "gave no usable reply" in note
+
+
+async def test_a_reranker_without_its_key_or_folder_is_left_out_and_status_says_so(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COHERE_API_KEY", raising=False)
+    monkeypatch.delenv("CO_API_KEY", raising=False)
+    for url, said in (("cohere:rerank-v3.5", "COHERE_API_KEY"), ("onnx:nowhere", "nowhere holds no tokenizer.json")):
+        found, lacking = await best(root, url)
+        assert (found, said in lacking) == ("beets.md", True)
+        async with Workspace.open(root, embedder="none:", reranker=url) as workspace:
+            [note] = (await workspace.status()).notes
+            assert said in note
+            [check] = [check for check in await workspace.doctor() if check.name == "reranker"]
+            assert (check.ok, check.required) == (False, False)
+            assert said in check.detail
+
+
+async def test_doctor_asks_the_reranker_itself(
+    root: Path, reranking: RerankServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INTELFORGE_RERANKER_API_KEY", reranking.key)
+    for url, ok in ((f"tei:{reranking.url}", True), ("none:", True), ("late:", True)):
+        async with Workspace.open(root, embedder="none:", reranker=url) as workspace:
+            [check] = [check for check in await workspace.doctor() if check.name == "reranker"]
+            assert check.ok is ok
+    assert len(reranking.requests) == 1
+    reranking.key = "another"
+    async with Workspace.open(root, embedder="none:", reranker=f"tei:{reranking.url}") as workspace:
+        [check] = [check for check in await workspace.doctor() if check.name == "reranker"]
+        assert (check.ok, check.fix) == (False, "check the key and what it may use")

@@ -79,7 +79,7 @@ async def test_it_asks_nothing_of_an_empty_workspace(root: Path) -> None:
         answer = await workspace.ask("What is it?")
         assert not answer.found
         assert any("intelforge sync" in note for note in answer.notes)
-        assert await workspace.search("anything") == []
+        assert (await workspace.search("anything")).hits == ()
         assert (await workspace.sync()).complete
 
 
@@ -87,13 +87,13 @@ async def test_a_search_finds_places_lines_and_duplicates(root: Path, files: Pat
     (files / "copy.md").write_text(GUIDE)
     await filled(root, files)
     async with Workspace.open(root) as workspace:
-        [hit] = await workspace.search("carrots")
+        [hit] = (await workspace.search("carrots")).hits
         assert (hit.location, hit.title) == (str(files / "recipe.md"), "Soup")
         assert GUIDE.splitlines()[2] not in hit.chunk.text
-        [hit] = await workspace.search("wait_for")
+        [hit] = (await workspace.search("wait_for")).hits
         assert {hit.location, *hit.duplicates} == {str(files / "guide.md"), str(files / "copy.md")}
         assert (hit.first_line, hit.last_line) == (1, 3)
-        assert len(await workspace.search("timeout carrots", limit=1)) == 1
+        assert len((await workspace.search("timeout carrots", limit=1)).hits) == 1
 
 
 @pytest.mark.parametrize(("query", "limit"), [("  ", 10), ("x", 0)])
@@ -107,7 +107,7 @@ async def test_a_removed_source_leaves_the_answers_at_once(root: Path, files: Pa
     await filled(root, files)
     async with Workspace.open(root) as workspace:
         await workspace.remove(str(files))
-        assert await workspace.search("timeout") == []
+        assert (await workspace.search("timeout")).hits == ()
         assert not (await workspace.ask("What does a timeout do to the task?")).found
         await workspace.sync()
         assert (await workspace.status()).documents == 0
@@ -139,7 +139,7 @@ async def test_a_document_of_an_unprintable_name_is_shown_by_its_path(root: Path
         for number, name in enumerate(names):
             shown = await workspace.show(os.fsdecode(bytes(files) + b"/" + name))
             assert shown.document.text == f"about number{number}"
-            [hit] = await workspace.search(f"number{number}", limit=1)
+            [hit] = (await workspace.search(f"number{number}", limit=1)).hits
             assert (await workspace.show(hit.location)).document.id == shown.document.id
 
 
@@ -151,13 +151,13 @@ async def test_what_is_for_some_is_for_no_one_else(root: Path, files: Path) -> N
         await workspace.add(files / "private", access=("ann",))
         await workspace.sync()
         for principals in ((EVERYONE,), ("bob",)):
-            assert await workspace.search("treasure", principals=principals) == []
+            assert (await workspace.search("treasure", principals=principals)).hits == ()
             assert not (await workspace.ask("Where does the treasure lie?", principals=principals)).found
             with pytest.raises(NotFoundError):
                 await workspace.show(str(files / "private" / "secret.md"), principals=principals)
-        [hit] = await workspace.search("treasure", principals=("ann",))
+        [hit] = (await workspace.search("treasure", principals=("ann",))).hits
         assert (await workspace.show(hit.chunk.document_id, principals=("ann",))).document.title == "Secret"
-        assert len(await workspace.search("carrots", principals=("bob",))) == 1
+        assert len((await workspace.search("carrots", principals=("bob",))).hits) == 1
 
 
 async def test_one_source_may_be_asked_alone(root: Path, files: Path, tmp_path: Path) -> None:
@@ -165,8 +165,11 @@ async def test_one_source_may_be_asked_alone(root: Path, files: Path, tmp_path: 
     other.write_text("# Other\n\nCarrots are also orange.\n")
     await filled(root, files, other)
     async with Workspace.open(root) as workspace:
-        assert {hit.location for hit in await workspace.search("carrots")} == {str(files / "recipe.md"), str(other)}
-        assert {hit.location for hit in await workspace.search("carrots", source=str(other))} == {str(other)}
+        assert {hit.location for hit in (await workspace.search("carrots")).hits} == {
+            str(files / "recipe.md"),
+            str(other),
+        }
+        assert {hit.location for hit in (await workspace.search("carrots", source=str(other))).hits} == {str(other)}
         with pytest.raises(NotFoundError, match="there is no source 'x'"):
             await workspace.search("carrots", source="x")
 
@@ -200,7 +203,7 @@ async def test_a_query_may_say_where_to_look(root: Path, tmp_path: Path, query: 
     async with Workspace.open(root) as workspace:
         await workspace.add(tmp_path / "many")
         await workspace.sync(embed=False)
-        assert {hit.uri for hit in await workspace.search(query)} == expected
+        assert {hit.uri for hit in (await workspace.search(query)).hits} == expected
 
 
 async def test_a_source_is_named_in_a_query_as_elsewhere(root: Path, files: Path, tmp_path: Path) -> None:
@@ -210,8 +213,8 @@ async def test_a_source_is_named_in_a_query_as_elsewhere(root: Path, files: Path
     async with Workspace.open(root) as workspace:
         [other] = await workspace.add(tmp_path / "other")
         await workspace.sync(embed=False)
-        assert {hit.source_id for hit in await workspace.search(f"carrots source:{other.id[:8]}")} == {other.id}
-        left = await workspace.search(f'carrots -source:"{other.uri}"')
+        assert {hit.source_id for hit in (await workspace.search(f"carrots source:{other.id[:8]}")).hits} == {other.id}
+        left = (await workspace.search(f'carrots -source:"{other.uri}"')).hits
         assert left
         assert other.id not in {hit.source_id for hit in left}
         with pytest.raises(NotFoundError, match="no source 'moon'"):
@@ -240,7 +243,7 @@ async def test_a_folder_that_is_gone_is_an_error_and_its_documents_stay(root: Pa
         assert not report.complete
         [error] = report.errors
         assert str(files) in error
-        assert len(await workspace.search("carrots")) == 1
+        assert len((await workspace.search("carrots")).hits) == 1
         assert (await workspace.status()).sources[0].error
 
 
@@ -267,7 +270,7 @@ async def test_watching_syncs_when_a_file_changes_and_ends_when_stopped(root: Pa
             report = await anext(reports)
         changing.cancel()
         assert (report.added, report.unchanged) == (1, 2)
-        assert len(await workspace.search("fresh")) == 1
+        assert len((await workspace.search("fresh")).hits) == 1
         workspace.stop()
         assert [one async for one in reports] == []
 
@@ -326,7 +329,7 @@ async def test_an_index_that_is_gone_is_rebuilt_by_the_next_sync_without_reading
             await workspace.search("carrots")
         report = await workspace.sync()
         assert report.unchanged == 2
-        assert len(await workspace.search("carrots")) == 1
+        assert len((await workspace.search("carrots")).hits) == 1
         assert all(check.ok for check in await workspace.doctor() if check.name == "index")
 
 
@@ -342,7 +345,7 @@ async def test_a_damaged_index_is_reported_with_the_way_to_rebuild_it(root: Path
     shutil.rmtree(root / ".intelforge/index")
     async with Workspace.open(root) as workspace:
         await workspace.sync()
-        assert len(await workspace.search("carrots")) == 1
+        assert len((await workspace.search("carrots")).hits) == 1
 
 
 async def test_a_missing_model_leaves_search_by_words_and_says_so(
@@ -358,7 +361,7 @@ async def test_a_missing_model_leaves_search_by_words_and_says_so(
         await workspace.add(files)
         report = await workspace.sync()
         assert (report.complete, report.chunks_embedded) == (True, 0)
-        assert len(await workspace.search("carrots")) == 1
+        assert len((await workspace.search("carrots")).hits) == 1
         status = await workspace.status()
         assert (status.embedder, status.embedded) == ("none:", 0)
         assert status.notes == ("search is by words only: its weights are not here; pull them",)
@@ -440,7 +443,7 @@ async def test_a_full_disk_ends_the_sync_in_one_line_and_the_next_one_completes(
     async with Workspace.open(root, embedder="none:", workers=1) as workspace:
         report = await workspace.sync()
         assert (report.complete, report.failed) == (True, 0)
-        assert len(await workspace.search("number7")) == 1
+        assert len((await workspace.search("number7")).hits) == 1
 
 
 async def test_a_read_only_workspace_is_reported_in_one_line(disk: Disk, files: Path) -> None:

@@ -16,7 +16,7 @@ def main() -> None:
         tell("ready")
         try:
             runner.run(_sync(workspace, job.folder, job.embed_chunks))
-            time_searches(job, lambda question, limit: runner.run(workspace.search(question, limit=limit)))
+            time_searches(job, lambda question, limit: runner.run(workspace.search(question, limit=limit)).hits)
         finally:
             runner.run(workspace.__aexit__(None, None, None))
 

@@ -14,6 +14,7 @@ from intelforge.core.errors import IntelForgeError
 from intelforge.core.reports import Check
 from intelforge.core.values import Item
 from intelforge.parts import STATE, Parts
+from intelforge.versions import NO_EMBEDDER
 
 LEAST_FREE_MB = 500
 LEAST_OPEN_FILES = 256
@@ -40,6 +41,7 @@ async def examine(parts: Parts) -> list[Check]:
             Look("index", _index),
             Look("sources", _sources, required=False),
             Look("embedding model", _embedder, required=False),
+            Look("reranker", _reranker, required=False),
             Look("language model", _model, required=False),
         ]
         checks += [await look.at(parts) for look in resting]
@@ -99,24 +101,25 @@ async def _open_files(parts: Parts) -> Check:
 
 async def _database(parts: Parts) -> Check:
     await parts.open()
-    counts = await parts.documents.counts("")
+    counts = await parts.versions.counts(await parts.versions.live_version())
     detail = f"{parts.database.shown_url}: {counts.documents:,} documents, {counts.chunks:,} chunks"
     return Check(name="database", ok=True, detail=detail)
 
 
 async def _index(parts: Parts) -> Check:
-    held = await (await parts.store()).inventory()
-    wanted = await parts.documents.standings()
+    serving = await parts.versions.live()
+    held = await serving.store.inventory()
+    wanted = await serving.standings.all()
     differing = sum(
         1
         for document_id in {*held, *wanted}
         if (held[document_id].chunks if document_id in held else 0)
         != (wanted[document_id].chunks if document_id in wanted else 0)
     )
-    current = await parts.documents.counts("")
+    current = await serving.standings.counts()
     behind = current.chunks - current.indexed
     ok = differing == 0 and behind == 0
-    detail = f"{parts.settings.index}: {len(held):,} documents"
+    detail = f"{serving.version.url}: {len(held):,} documents"
     if not ok:
         detail += f", {differing} documents differ from the database" if differing else ""
         detail += f", {behind} chunks are missing" if behind else ""
@@ -124,7 +127,7 @@ async def _index(parts: Parts) -> Check:
 
 
 async def _embedder(parts: Parts) -> Check:
-    if parts.settings.embedder in ("none:", "none"):
+    if parts.settings.embedder in NO_EMBEDDER:
         return Check(name="embedding model", ok=True, detail="none: search is by words only")
     embedder = parts.uncached_embedder()
     if embedder is None:
@@ -134,6 +137,17 @@ async def _embedder(parts: Parts) -> Check:
     [vector] = await embedder.embed(["hello"])
     detail = f"{embedder.name}, {len(vector)} dimensions"
     return Check(name="embedding model", ok=True, detail=detail)
+
+
+async def _reranker(parts: Parts) -> Check:
+    embedder, _ = parts.versions.embedder_of(await parts.versions.live_version())
+    reranker = parts.reranker(embedder)
+    if reranker is None:
+        error = parts.reranker_error
+        detail = error.message if error else f"{parts.settings.reranker.rstrip(':')}: nothing looks closer at hits"
+        return Check(name="reranker", ok=not error, detail=detail, fix=error.hint if error else "")
+    await reranker.score("hello", ["hello"])
+    return Check(name="reranker", ok=True, detail=reranker.name)
 
 
 async def _extraction(parts: Parts) -> Check:

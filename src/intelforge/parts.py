@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import os
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -14,18 +15,23 @@ from intelforge.collect.protocol import Collector
 from intelforge.collect.registry import open_collector
 from intelforge.core.errors import ErrorCode, IntelForgeError
 from intelforge.core.registry import load_backend
+from intelforge.core.reports import IndexState, IndexVersion
 from intelforge.core.settings import Settings
 from intelforge.core.values import Source
 from intelforge.index.embedders.cache import EmbeddingCache
 from intelforge.index.embedders.cached import CachedEmbedder
-from intelforge.index.embedders.context import EmbedderContext, EmbeddingCall
 from intelforge.index.embedders.url import hosts_of as embedder_hosts
 from intelforge.index.hits import Retriever
+from intelforge.index.journal import SearchJournal
+from intelforge.index.model_context import ModelContext, RemoteCall
 from intelforge.index.protocol import Embedder, VectorStore
-from intelforge.index.rerank import LateInteraction, TokenEncoder
-from intelforge.models.embedding_meter import EmbeddingMeter
+from intelforge.index.rerank import Reranker, TokenEncoder
+from intelforge.index.rerankers.context import RerankerContext
+from intelforge.index.rerankers.url import NO_RERANKER
+from intelforge.index.rerankers.url import hosts_of as reranker_hosts
 from intelforge.models.gateway import hosts_of, open_model
 from intelforge.models.ledger import Ledger, Usage
+from intelforge.models.meter import ModelMeter
 from intelforge.models.ollama import ollama_url
 from intelforge.models.protocol import LanguageModel
 from intelforge.security.egress import Egress
@@ -35,17 +41,23 @@ from intelforge.store.documents import Documents
 from intelforge.store.facts import Facts
 from intelforge.store.items import Items
 from intelforge.store.leases import Leases, process_name
+from intelforge.store.searches import Searches
 from intelforge.store.sources import Sources
+from intelforge.versions import BUILDING_LEASE, NO_EMBEDDER, Serving, Versions
 
 if TYPE_CHECKING:
+    from intelforge.ingest.build import Build
+    from intelforge.ingest.embed import Embedding
+    from intelforge.ingest.index import Indexer
     from intelforge.ingest.sync import SyncParts
+    from intelforge.jobs.leases import LeaseHolder
 
 STATE = ".intelforge"
 """the folder below the workspace that holds what IntelForge keeps"""
 EMBEDDING_CACHE = "cache/embeddings.db"
 """below that folder"""
-_WORDS_ALONE = (ErrorCode.MISSING_MODEL, ErrorCode.REFUSED)
-"""why an embedder may be missing and search go on without: its weights are not here, or its key is not"""
+_LEFT_OUT = (ErrorCode.MISSING_MODEL, ErrorCode.REFUSED)
+"""why search may go on without an embedder or a reranker: its weights are not here, or its key is not"""
 
 
 class Parts:
@@ -55,9 +67,12 @@ class Parts:
         self.root = root
         self.settings = settings
         self._stack = AsyncExitStack()
-        self._opening = asyncio.Lock()
-        self._store: VectorStore | None = None
+        self._opening: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._stores: dict[tuple[str, int], VectorStore] = {}
         self._embedder: Embedder | None = None
+        self._embedders_before: dict[str, Embedder | None] = {}
+        self._reranker: Reranker | None = None
+        self._reranked_by: Embedder | None = None
         self._model: LanguageModel | None = None
         self._model_opened = False
         self._waiting = 0
@@ -66,6 +81,8 @@ class Parts:
         self.idle.set()
         self.embedder_error: IntelForgeError | None = None
         """why there is no embedder although the settings name one"""
+        self.reranker_error: IntelForgeError | None = None
+        """why there is no reranker although the settings name one"""
 
     async def open(self) -> None:
         """Opens the database, unless it is open, and migrates it when it is behind. Raises StorageError."""
@@ -75,6 +92,14 @@ class Parts:
 
     async def close(self) -> None:
         await self._stack.aclose()
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Goes on with other settings of index and embedder; what is open stays so."""
+        if settings.embedder != self.settings.embedder:
+            self._embedder = None
+            if "egress" in vars(self):
+                self.egress.allow(*embedder_hosts(settings.embedder, ollama_url=_ollama_url))
+        self.settings = settings
 
     @functools.cached_property
     def sources(self) -> Sources:
@@ -93,13 +118,28 @@ class Parts:
         return Facts(self.database)
 
     @functools.cached_property
+    def recorded_searches(self) -> Searches:
+        return Searches(self.database)
+
+    @functools.cached_property
+    def journal(self) -> SearchJournal:
+        """Puts searches on record, off their way."""
+        journal = SearchJournal(self.recorded_searches)
+        self._stack.push_async_callback(journal.close)
+        return journal
+
+    @functools.cached_property
     def leases(self) -> Leases:
         return Leases(self.database, owner=process_name())
 
     @functools.cached_property
     def egress(self) -> Egress:
-        """The way out. The hosts of the language model and the embedder may be private: the user named them."""
-        named = (*hosts_of(self.settings.llm), *embedder_hosts(self.settings.embedder, ollama_url=_ollama_url))
+        """The way out. The hosts that settings name for models may be private: the user named them."""
+        named = (
+            *hosts_of(self.settings.llm),
+            *embedder_hosts(self.settings.embedder, ollama_url=_ollama_url),
+            *reranker_hosts(self.settings.reranker, language_model_hosts=hosts_of),
+        )
         allowed = {*self.settings.allow_hosts, *named}
         egress = Egress(
             allow_hosts=allowed, timeout=self.settings.web_timeout, max_redirects=self.settings.web_max_redirects
@@ -107,15 +147,21 @@ class Parts:
         self._stack.push_async_callback(egress.close)
         return egress
 
-    async def store(self) -> VectorStore:
-        """The vector store. Raises StorageError when it cannot be opened."""
-        async with self._opening:
-            if self._store is None:
-                store: VectorStore = load_backend("vector_stores", self.settings.index)(
-                    self.settings.index, root=self.root
-                )
-                self._store = await self._stack.enter_async_context(store)
-            return self._store
+    async def store(self, url: str, version: int) -> VectorStore:
+        """The vector store at a URL for a version of the index. Raises StorageError when it cannot be opened."""
+        key = (url, version)
+        if key not in self._stores:
+            async with self._opening[key]:  # each for itself: a slow server must not keep others waiting
+                if key not in self._stores:
+                    store: VectorStore = load_backend("vector_stores", url)(url, root=self.root, version=version)
+                    self._stores[key] = await self._stack.enter_async_context(store)
+        return self._stores[key]
+
+    @functools.cached_property
+    def versions(self) -> Versions:
+        return Versions(
+            self.database, lambda: self.settings, self.leases, open_store=self.store, open_embedder=self._embedder_at
+        )
 
     @functools.cached_property
     def embedding_cache(self) -> EmbeddingCache:
@@ -135,30 +181,68 @@ class Parts:
 
     def uncached_embedder(self) -> Embedder | None:
         """A new embedder that computes what it is asked, for those who want to know whether it can."""
-        if self.settings.embedder in ("none:", "none"):
+        if self.settings.embedder in NO_EMBEDDER:
             return None
         try:
-            embedder: Embedder = load_backend("embedders", self.settings.embedder)(
-                self.settings.embedder, context=self._embedder_context()
-            )
+            embedder = self._load_embedder(self.settings.embedder)
         except IntelForgeError as error:
-            if error.error_code not in _WORDS_ALONE:
+            if error.error_code not in _LEFT_OUT:
                 raise
             self.embedder_error = error
             return None
         self.embedder_error = None
         return embedder
 
-    def _embedder_context(self) -> EmbedderContext:
-        return EmbedderContext(
+    def _embedder_at(self, url: str) -> Embedder | None:
+        """The embedder of the settings, or one that made an earlier version of the index. Raises ModelError."""
+        if url == self.settings.embedder or url in NO_EMBEDDER:
+            return self.embedder()
+        if url not in self._embedders_before:
+            self.egress.allow(*embedder_hosts(url, ollama_url=_ollama_url))
+            self._embedders_before[url] = CachedEmbedder(self._load_embedder(url), self.embedding_cache)
+        return self._embedders_before[url]
+
+    def _load_embedder(self, url: str) -> Embedder:
+        context = ModelContext(
+            client=lambda: self._model_client, meter=self._metered, ollama_url=_ollama_url, root=self.root
+        )
+        embedder: Embedder = load_backend("embedders", url)(url, context=context)
+        return embedder
+
+    def reranker(self, embedder: Embedder | None) -> Reranker | None:
+        """What looks closer at the best hits that were found with this embedder.
+
+        None when the settings want nothing, or when it lacks its model or key; `reranker_error` then says why.
+        """
+        if self._reranker is None or self._reranked_by is not embedder:
+            self._reranker, self._reranked_by = self._open_reranker(embedder), embedder
+        return self._reranker
+
+    def _open_reranker(self, embedder: Embedder | None) -> Reranker | None:
+        url = self.settings.reranker
+        if url in NO_RERANKER:
+            return None
+        encoder = embedder.embedder if isinstance(embedder, CachedEmbedder) else embedder
+        context = RerankerContext(
             client=lambda: self._model_client,
             meter=self._metered,
             ollama_url=_ollama_url,
             root=self.root,
+            encoder=encoder if isinstance(encoder, TokenEncoder) else None,
+            language_model=self._language_model,
         )
+        try:
+            reranker: Reranker | None = load_backend("rerankers", url)(url, context=context)
+        except IntelForgeError as error:
+            if error.error_code not in _LEFT_OUT:
+                raise
+            self.reranker_error = error
+            return None
+        self.reranker_error = None
+        return reranker
 
-    def _metered(self, call: EmbeddingCall) -> AbstractAsyncContextManager[Usage]:
-        return EmbeddingMeter(Ledger(Calls(self.database)))(call)
+    def _metered(self, call: RemoteCall) -> AbstractAsyncContextManager[Usage]:
+        return ModelMeter(Ledger(Calls(self.database)))(call)
 
     @functools.cached_property
     def _model_client(self) -> httpx2.AsyncClient:
@@ -169,14 +253,18 @@ class Parts:
     async def model(self) -> LanguageModel | None:
         """The language model; None when there is none. Raises what opening it raises."""
         if not self._model_opened:
-            self._model = await open_model(
-                self.settings.llm,
-                client=self._model_client,
-                ledger=Ledger(Calls(self.database)),
-                timeout=self.settings.llm_timeout,
-            )
+            self._model = await self._open_model(self.settings.llm)
             self._model_opened = True
         return self._model
+
+    async def _language_model(self, url: str) -> LanguageModel | None:
+        """The one that a URL names; the workspace's own when it is empty."""
+        return await self._open_model(url) if url else await self.model()
+
+    async def _open_model(self, url: str) -> LanguageModel | None:
+        return await open_model(
+            url, client=self._model_client, ledger=Ledger(Calls(self.database)), timeout=self.settings.llm_timeout
+        )
 
     def collector(self, source: Source) -> Collector:
         """A collector of the source; the caller closes it."""
@@ -195,23 +283,25 @@ class Parts:
                 self.idle.set()
 
     async def retriever(self) -> Retriever:
-        embedder = self.embedder()
-        encoder = embedder.embedder if isinstance(embedder, CachedEmbedder) else embedder
-        reranker = LateInteraction(encoder) if isinstance(encoder, TokenEncoder) else None
-        return Retriever(self.documents, self.facts, await self.store(), embedder, reranker=reranker)
+        """Over the version of the index that answers."""
+        serving = await self.versions.live()
+        reranker = self.reranker(serving.embedder)
+        return Retriever(
+            self.documents, serving.standings, self.facts, serving.store, serving.embedder, reranker=reranker
+        )
 
     @asynccontextmanager
     async def syncing(self) -> AsyncIterator["SyncParts"]:
         """What a sync works with, open for the block. The job engine is imported here: nothing else needs it."""
         from intelforge.ingest.batch import Batch
         from intelforge.ingest.collectors import Collectors
-        from intelforge.ingest.embed import Embedding
-        from intelforge.ingest.index import Indexer
         from intelforge.ingest.sync import SyncParts
         from intelforge.jobs.leases import LeaseHolder
         from intelforge.refine.pool import Refinery
 
-        settings, store, embedder = self.settings, await self.store(), self.embedder()
+        settings, embedder = self.settings, self.embedder()
+        wanted = await self.versions.wanted()
+        serving = await self.versions.live()
         refinery = Refinery(
             workers=settings.workers,
             seconds=settings.extract_seconds,
@@ -221,7 +311,7 @@ class Parts:
         )
         collectors = Collectors(self.sources, self.collector)
         async with LeaseHolder(self.leases) as holder, refinery:
-            indexer = Indexer(self.documents, store, holder)
+            indexer = self.indexer(serving, holder)
 
             def batch(advanced: Callable[[int], None]) -> Batch:
                 return Batch(
@@ -240,12 +330,69 @@ class Parts:
                 indexer=indexer,
                 engine=self._engine(),
                 batch=batch,
-                embedding=(
-                    Embedding(self.documents, self.facts, store, embedder, holder, idle=self.idle) if embedder else None
-                ),
+                embedding=None if wanted else self._embedding(serving, holder),
+                build=functools.partial(self.build, wanted, holder) if wanted else None,
                 collectors=collectors,
                 batch_items=settings.batch_items,
             )
+
+    async def build(
+        self, version: IndexVersion, holder: "LeaseHolder", *, before_swap: Callable[[], None] = lambda: None
+    ) -> "Build":
+        """What fills a version beside the one that answers, and in the end lets it answer, after `before_swap`."""
+        from intelforge.ingest.build import Build
+        from intelforge.ingest.comparison import Comparison
+
+        building = await self.versions.opened(version)
+        donor = await self.versions.donor_of(version)
+
+        @asynccontextmanager
+        async def held(stopped: Callable[[], bool]) -> AsyncIterator[None]:
+            lease = holder.hold(BUILDING_LEASE, detail="building an index version", stopped=stopped)
+            async with self.versions.building, lease:
+                yield
+
+        async def pending() -> bool:
+            found = await self.versions.record.in_state(IndexState.BUILDING)
+            return found is not None and found.number == version.number
+
+        async def swap() -> None:
+            before_swap()
+            await self.versions.record.go_live(version.number)
+
+        return Build(
+            building.standings,
+            self.indexer(building, holder),
+            self._embedding(building, holder, donor=donor),
+            comparison=Comparison(building.standings, building.store, donor) if donor else None,
+            held=held,
+            pending=pending,
+            swap=swap,
+        )
+
+    def indexer(self, serving: Serving, holder: "LeaseHolder") -> "Indexer":
+        """The writer of a version's text."""
+        from intelforge.ingest.index import Indexer
+
+        return Indexer(self.documents, serving.standings, serving.store, holder)
+
+    def _embedding(
+        self, serving: Serving, holder: "LeaseHolder", *, donor: VectorStore | None = None
+    ) -> "Embedding | None":
+        from intelforge.ingest.embed import Embedding
+
+        if serving.embedder is None:
+            return None
+        return Embedding(
+            self.documents,
+            serving.standings,
+            serving.store,
+            serving.embedder,
+            holder,
+            facts=self.facts,
+            donor=donor,
+            idle=self.idle,
+        )
 
     def _engine(self) -> Any:
         return load_backend("job_engines", self.settings.jobs)(self.settings.jobs, database_url=self.database.jobs_url)

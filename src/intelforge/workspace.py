@@ -1,8 +1,8 @@
 """The workspace: what IntelForge can do, as one class. Interfaces parse, call it, and render what it returns."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable, Sequence
+import functools
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Self
 
 from intelforge.answer.library import ScopedLibrary
-from intelforge.collect.names import as_typed
 from intelforge.collect.recognise import recognise
-from intelforge.core.clock import new_id, utc_now
+from intelforge.core.clock import new_id
+from intelforge.core.current_settings import CurrentSettings
 from intelforge.core.errors import InvalidInputError, NotFoundError, StorageError
 from intelforge.core.reports import (
     Check,
@@ -25,21 +25,23 @@ from intelforge.core.reports import (
     Status,
     SyncReport,
 )
-from intelforge.core.settings import FILE_NAME, Settings, describe_settings, find_workspace, load_settings
-from intelforge.core.values import EVERYONE, Answer, Hit, Source
-from intelforge.index.hits import Scope, location, may_see
-from intelforge.index.protocol import Filter
-from intelforge.index.query import EVERYWHERE, Query, filter_of, joined, parse_query, path_pattern
+from intelforge.core.settings import (
+    FILE_NAME,
+    Settings,
+    describe_settings,
+    find_workspace,
+    load_settings,
+)
+from intelforge.core.values import EVERYONE, Answer, SearchResult, Source
+from intelforge.index.query import legible
+from intelforge.index.reading import location, may_see
 from intelforge.ingest.embed import RATE_FACT
 from intelforge.parts import STATE, Parts
+from intelforge.searching import Searching
 from intelforge.security.egress import Egress
-from intelforge.store.documents import Counts
+from intelforge.upkeep import IndexUpkeep
 
 FAILURES_SHOWN = 1000
-MOST_ALONG_PATHS = 50_000
-"""documents a query's paths may hold: they are listed in the query to the index"""
-SHORTEST_PREFIX = 6
-"""characters of a document id that are enough to name it"""
 
 Report = Callable[[Progress], None]
 
@@ -49,11 +51,14 @@ _TEMPLATE = "# The settings of this IntelForge workspace. `intelforge config sho
 class Workspace:
     """A folder with settings, sources and what was learned from them. Use as `async with Workspace.open(path)`."""
 
-    def __init__(self, path: Path, settings: Settings, origins: dict[str, str]) -> None:
+    def __init__(
+        self, path: Path, settings: Settings, origins: dict[str, str], *, flags: Mapping[str, object] | None = None
+    ) -> None:
         self.path = path
-        self._settings = settings
-        self._origins = origins
+        self._current = CurrentSettings(path, settings, origins, flags or {})
         self._parts = Parts(path, settings)
+        self._current.changed = self._parts.reconfigure
+        self._searching = Searching(self._parts)
         self._stopping = asyncio.Event()
         self._entered = False
 
@@ -89,7 +94,7 @@ class Workspace:
             if not (folder / FILE_NAME).is_file():
                 raise NotFoundError(f"{folder} is not a workspace", hint=f"run: intelforge init {path}")
         settings, origins = load_settings(folder, flags=flags)
-        return cls(folder, settings, origins)
+        return cls(folder, settings, origins, flags=flags)
 
     async def __aenter__(self) -> Self:
         await self._parts.open()
@@ -119,15 +124,7 @@ class Workspace:
 
     async def find_source(self, source: str) -> Source:
         """The source named by its id, the start of its id, or its URI. Raises NotFoundError, InvalidInputError."""
-        every = await self._parts.sources.all()
-        path = _absolute(source)
-        exact = [one for one in every if one.uri == path or source in (one.id, one.uri)]
-        found = exact or [one for one in every if source and one.id.startswith(source)]
-        if not found:
-            raise NotFoundError(f"there is no source {source!r}", hint="run: intelforge sources")
-        if len(found) > 1:
-            raise InvalidInputError(f"{source!r} names {len(found)} sources", hint="give the whole id")
-        return found[0]
+        return await self._searching.find_source(source)
 
     async def remove(self, source: str) -> Source:
         """Removes a source, named as in `find_source`, with its items. Its documents leave the answers at once.
@@ -158,10 +155,13 @@ class Workspace:
     ) -> SyncReport:
         from intelforge.ingest.sync import Sync  # brings the job engine, which nothing else needs
 
+        self._current.follow()
         chosen = [await self.find_source(name) for name in sources] or await self._parts.sources.all()
         async with self._parts.syncing() as parts:
             sync = Sync(parts, report=report or _unreported, stopped=self._stopping.is_set)
-            return await sync.run(chosen, embed=embed, retry_failed=retry_failed)
+            done = await sync.run(chosen, embed=embed, retry_failed=retry_failed)
+        await self.index.catch_up(parts.indexer.version)
+        return done
 
     def stop(self) -> None:
         """Asks a running `sync` to end after its batch with `complete=False`, and `watch` to end after that report."""
@@ -183,8 +183,9 @@ class Workspace:
     async def status(self, *, skipped: bool = False) -> Status:
         """The state of the workspace; its failures include what was skipped by rule when `skipped` is set."""
         parts = self._parts
-        embedder = parts.embedder()
-        counts = await parts.documents.counts(embedder.name if embedder else "")
+        live = await parts.versions.live_version()
+        embedder, _ = parts.versions.embedder_of(live)
+        counts = await parts.versions.counts(live)
         embedded = counts.embedded if embedder else 0
         rate = float(await parts.facts.get(RATE_FACT) or 0.0)
         left = counts.chunks - embedded
@@ -197,39 +198,56 @@ class Workspace:
             documents=counts.documents,
             chunks=counts.chunks,
             embedded=embedded,
-            embedder=self._settings.embedder if embedder else "none:",
+            embedder=(live.embedder if live.model else self._current.now.embedder) if embedder else "none:",
             embedding_rate=rate,
             embedding_eta=eta,
             failures=tuple(await parts.items.failures(skipped=skipped, limit=FAILURES_SHOWN)),
             running=tuple(f"process {lease.owner.rsplit(':', 3)[1]}: {lease.detail}" for lease in running),
-            notes=self._notes(counts.chunks - counts.indexed),
+            building=await self.index.building(),
+            notes=await self._notes(counts.chunks - counts.indexed),
         )
+
+    @functools.cached_property
+    def index(self) -> IndexUpkeep:
+        """What can be done with the index as a whole."""
+        return IndexUpkeep(self._parts, self._stopping, self._current)
 
     async def search(
         self,
-        query: str,
+        query: str = "",
         *,
         limit: int = 10,
         source: str | None = None,
+        like: str | None = None,
+        cursor: str | None = None,
         rerank: bool = False,
+        diverse: bool = False,
+        facets: bool = False,
+        explain: bool = False,
         principals: Sequence[str] = (EVERYONE,),
-    ) -> list[Hit]:
+    ) -> SearchResult:
         """The best `limit` chunks for a query, best first, of the documents these principals may see.
 
         The query may hold "phrases", -words and field:value, as `intelforge.index.query` describes them.
-        `rerank` takes a closer look at the best, which takes `rerank_seconds` more.
-        Raises InvalidInputError for an empty query, a field that makes no sense or a limit below 1.
+        `like` names a document as `show` does, or one of its chunks (`DOCUMENT:NUMBER`): others like it are found, and
+        the query may hold nothing but fields and -words. `cursor` continues after the page whose result has it.
+        `rerank` takes a closer look at the best, which takes `rerank_seconds` more; `diverse` leaves out what is much
+        like a hit above it; `facets` counts documents by field; `explain` tells how every score came about.
+        Raises InvalidInputError for an empty query, a field that makes no sense, a limit below 1 or a cursor of another
+        search, NotFoundError for `like`.
         """
-        if not query.strip():
-            raise InvalidInputError("the query is empty", hint="give some words, for example: intelforge search cancel")
-        if limit < 1:
-            raise InvalidInputError(f"the limit is {limit}", hint="give a number of 1 or more")
-        parsed = parse_query(query)
-        with self._parts.answering():
-            retriever = await self._parts.retriever()
-            scope = await self._scope(source, principals, parsed)
-            seconds = self._settings.rerank_seconds if rerank else 0.0
-            return await retriever.search(parsed.text, limit=limit, scope=scope, rerank_seconds=seconds)
+        return await self._searching.search(
+            query,
+            limit=limit,
+            source=source,
+            like=like,
+            cursor=cursor,
+            rerank=rerank,
+            diverse=diverse,
+            facets=facets,
+            explain=explain,
+            principals=principals,
+        )
 
     async def ask(self, question: str, *, source: str | None = None, principals: Sequence[str] = (EVERYONE,)) -> Answer:
         """The answer to a question, each sentence with citations that resolve; no sentences when the evidence is weak.
@@ -238,16 +256,19 @@ class Workspace:
         """
         from intelforge.answer.engine import answer
 
+        question = legible(question)
         parts = self._parts
-        scope = await self._scope(source, principals)
-        embedder, model = parts.embedder(), await parts.model()
+        scope = await self._searching.scope(source, principals)
+        serving, model = await parts.versions.live(), await parts.model()
+        embedder = serving.embedder
         library = ScopedLibrary(
-            await parts.retriever(), parts.documents, scope, rerank_seconds=self._settings.rerank_seconds
+            await parts.retriever(), parts.documents, scope, rerank_seconds=self._current.now.rerank_seconds
         )
         with parts.answering():
             found = await answer(question, library=library, embed=embedder.embed if embedder else None, model=model)
-        counts = await parts.documents.counts(embedder.name if embedder else "")
-        return replace(found, notes=(*found.notes, *await self._answer_notes(counts)))
+        counts = await serving.standings.counts()
+        notes = await self._searching.lacking(reranking=True) if counts.chunks else [await self._empty_note()]
+        return replace(found, notes=(*found.notes, *notes))
 
     async def show(
         self, document: str, *, span: tuple[int, int] | None = None, principals: Sequence[str] = (EVERYONE,)
@@ -256,10 +277,7 @@ class Workspace:
 
         Raises NotFoundError, also for what these principals may not see, and InvalidInputError for a span outside it.
         """
-        document_id = await self._document_id(document)
-        found = await self._parts.documents.get(document_id) if document_id else None
-        if found is None or not await self._visible(found.id, principals):
-            raise NotFoundError(f"there is no document {document!r}", hint="search for it: intelforge search WORDS")
+        found = await self._searching.find_document(document, principals)
         if span is not None and not 0 <= span[0] <= span[1] <= len(found.text):
             raise InvalidInputError(
                 f"the span {span[0]}:{span[1]} is not within the document's {len(found.text)} characters",
@@ -275,7 +293,7 @@ class Workspace:
 
     def settings(self) -> list[SettingValue]:
         """Every setting with its value and where that came from."""
-        return describe_settings(self._settings, self._origins)
+        return describe_settings(self._current.now, self._current.origins)
 
     async def doctor(self) -> list[Check]:
         """Looks at everything a user could have wrong. The workspace need not be entered: that may be what fails."""
@@ -287,70 +305,15 @@ class Workspace:
             if not self._entered:
                 await self._parts.close()
 
-    async def _scope(self, source: str | None, principals: Sequence[str], query: Query = EVERYWHERE) -> Scope:
-        wanted = [*([source] if source is not None else []), *query.values("source")]
-        unwanted = [(await self.find_source(name)).id for name in query.values("source", negative=True)]
-        where = Filter(none_of=frozenset(f"source:{name}" for name in unwanted), documents=await self._along(query))
-        return Scope(
-            principals=principals,
-            sources=tuple([(await self.find_source(name)).id for name in wanted]),
-            where=joined(filter_of(query, now=utc_now()), where),
-            excluded=query.excluded,
-        )
+    async def _empty_note(self) -> str:
+        hint = "run: intelforge sync, then: intelforge status"
+        if not await self._parts.sources.all():
+            hint = "run: intelforge add PATH_OR_URL, then: intelforge sync"
+        return f"the workspace is empty; {hint}"
 
-    async def _along(self, query: Query) -> frozenset[str] | None:
-        """Ids of the documents the query's paths ask for; None when it names none. Raises InvalidInputError."""
-        wanted, unwanted = (
-            [path_pattern(glob) for glob in query.values("path", negative=negative)] for negative in (False, True)
-        )
-        if not (wanted or unwanted):
-            return None
-        found = {
-            document_id
-            for document_id, path in await self._parts.documents.paths()
-            if (not wanted or any(pattern.search(f"/{path}") for pattern in wanted))
-            and not any(pattern.search(f"/{path}") for pattern in unwanted)
-        }
-        if len(found) > MOST_ALONG_PATHS:
-            raise InvalidInputError(
-                f"these paths hold {len(found):,} documents", hint="narrow them, or name a source: source:NAME"
-            )
-        return frozenset(found)
-
-    async def _document_id(self, name: str) -> str | None:
-        name = as_typed(name)
-        if len(name) >= SHORTEST_PREFIX and (ids := await self._parts.documents.matching(name)):
-            if len(ids) > 1:
-                raise InvalidInputError(f"{name!r} names more than one document", hint="give more of the id")
-            return ids[0]
-        documents = self._parts.documents
-        return await documents.place_of(name) or await documents.place_of(_absolute(name))
-
-    async def _visible(self, document_id: str, principals: Sequence[str]) -> bool:
-        """Whether any item that is or was this document belongs to a source these principals may see."""
-        return bool({EVERYONE, *principals} & await self._parts.documents.access(document_id))
-
-    async def _answer_notes(self, counts: Counts) -> tuple[str, ...]:
-        sources = await self._parts.sources.all() if counts.chunks == 0 else []
-        hint = (
-            "run: intelforge sync, then: intelforge status"
-            if sources
-            else "run: intelforge add PATH_OR_URL, then: intelforge sync"
-        )
-        embedder = self._parts.embedder()
-        if counts.chunks == 0:
-            return (f"the workspace is empty; {hint}",)
-        if embedder and counts.embedded < counts.chunks:
-            return (f"{counts.embedded} of {counts.chunks} chunks are embedded; the ranking improves as more are",)
-        return self._notes(counts.chunks - counts.indexed)
-
-    def _notes(self, unindexed: int) -> tuple[str, ...]:
-        notes: list[str] = []
-        if self._parts.embedder_error:
-            notes.append(f"search is by words only: {self._parts.embedder_error}")
-        if unindexed:
-            notes.append(f"{unindexed} chunks are not in the index yet; run: intelforge sync")
-        return tuple(notes)
+    async def _notes(self, unindexed: int) -> tuple[str, ...]:
+        notes = await self._searching.lacking(reranking=True)
+        return (*notes, f"{unindexed} chunks are not in the index yet; run: intelforge sync") if unindexed else notes
 
 
 async def pull_model(name: str, *, report: Report | None = None) -> ModelInfo:
@@ -372,11 +335,6 @@ def list_models() -> list[ModelInfo]:
     from intelforge.index import weights
 
     return weights.list_models(cache=weights.cache_folder())
-
-
-def _absolute(name: str) -> str:
-    """A path as sources and items have it, by its letters alone: what it names may be gone."""
-    return as_typed(os.path.abspath(os.path.expanduser(name)))  # noqa: PTH100, PTH111
 
 
 def _unreported(progress: Progress) -> None:

@@ -96,14 +96,14 @@ def test_a_hit_without_a_location_is_named_by_its_uri() -> None:
 
 async def test_each_document_is_read_once() -> None:
     library = MemoryLibrary({"a": "First words.\n\nMore words.", "b": "Other words."})
-    texts = await read_documents(await library.search("words", limit=9), library)
+    texts = await read_documents((await library.search("words", limit=9)).hits, library)
     assert texts == dict(library.documents)
 
 
 async def test_a_document_that_went_away_since_the_search_is_left_out() -> None:
     before = MemoryLibrary({"a": "First words.", "b": "Other words."})
     after = MemoryLibrary({"b": "Other words."})
-    hits = await before.search("words", limit=9)
+    hits = (await before.search("words", limit=9)).hits
     texts = await read_documents(hits, after)
     assert [passage.document_id for passage in make_passages(hits, texts, limit=9)] == ["b"]
 

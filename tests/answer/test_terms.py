@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intelforge.answer.terms import WEAK_WEIGHT, question_terms, similarity, stem, terms_of
+from intelforge.answer.terms import WEAK_WEIGHT, question_terms, similarity, terms_of
+from intelforge.index.words import stem
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,11 @@ async def test_a_sound_workspace_has_no_findings(folder: CrashFolder) -> None:
         ("DELETE FROM versions WHERE item_id = 1", "lost"),
         ("UPDATE items SET state = 'failed' WHERE id = 1", "lost"),
         ("INSERT INTO versions SELECT item_id, number + 1, document_id, created_at FROM versions LIMIT 1", "doubled"),
-        ("UPDATE documents SET indexed = NOT indexed WHERE rowid = 1", "disagreeing"),
-        ("UPDATE documents SET embedded_chunks = 1 WHERE rowid = 1", "disagreeing"),
+        (
+            "DELETE FROM index_standings WHERE document_id = (SELECT min(document_id) FROM index_standings)",
+            "disagreeing",
+        ),
+        ("UPDATE index_standings SET embedded_chunks = 1 WHERE version = 1", "disagreeing"),
         ("UPDATE chunks SET start_char = start_char + 25 WHERE rowid = 1", "disagreeing"),
         ("UPDATE items SET uri = 'other.txt' WHERE id = 1", "disagreeing"),
     ],

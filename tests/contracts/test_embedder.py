@@ -10,7 +10,7 @@ import pytest
 from intelforge.index import weights
 from intelforge.index.embedders.cache import EmbeddingCache
 from intelforge.index.embedders.cached import CachedEmbedder
-from intelforge.index.embedders.requests import Patience
+from intelforge.index.model_api import Patience
 from intelforge.index.onnx import open_embedder
 from intelforge.index.protocol import Embedder, TextKind
 from intelforge.testing.embedder import HashEmbedder

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
@@ -14,18 +15,30 @@ import httpx2
 import numpy as np
 import pytest
 
-from intelforge.core.errors import InvalidInputError
+from intelforge.core.errors import ErrorCode, InvalidInputError, StorageError
 from intelforge.core.registry import load_backend
 from intelforge.core.values import Attributes, Chunk
-from intelforge.index.protocol import Filter, Held, Vectors, VectorStore
+from intelforge.index.protocol import EVERYTHING, Filter, Held, Vectors, VectorStore
+from intelforge.index.spelling import FuzzyText
 from intelforge.testing.threaded_server import served
+from intelforge.testing.weaviate_server import WeaviateDouble
 
-PERSISTENT = ["lancedb:index", "postgresql:", "faiss:index", "qdrant:", "chroma:", "milvus:"]
+PERSISTENT = ["lancedb:index", "postgresql:", "faiss:index", "qdrant:", "chroma:", "milvus:", "weaviate:"]
 LARGE = ["lancedb:index", "postgresql:", "faiss:index"]
 """those whose own engine runs here"""
-URLS = ["memory:", "qdrant:index", "chroma:index", "milvus:index", *PERSISTENT]
-SERVICES = {"postgresql:": "pgvector_url", "qdrant:": "qdrant_url", "chroma:": "chroma_url", "milvus:": "milvus_url"}
+FOLDERS = ["qdrant:index", "chroma:index", "milvus:index"]
+"""for one process"""
+URLS = ["memory:", *FOLDERS, *PERSISTENT]
+SERVICES = {
+    "postgresql:": "pgvector_url",
+    "qdrant:": "qdrant_url",
+    "chroma:": "chroma_url",
+    "milvus:": "milvus_url",
+    "weaviate:": "weaviate_url",
+}
 """the fixture that gives the whole URL of a backend that is a service"""
+WITHOUT_SPELLING = ("qdrant:", "chroma://", "milvus://")
+"""stores that cannot tell which words are spelt alike"""
 MANY = int(os.environ.get("INTELFORGE_TEST_CHUNKS", "4000"))
 """chunks of the test of many; set it to 100,000 to try a backend in earnest"""
 
@@ -33,11 +46,17 @@ MANY = int(os.environ.get("INTELFORGE_TEST_CHUNKS", "4000"))
 @pytest.fixture
 def qdrant_url() -> Iterator[str]:
     """Qdrant's protocol over a socket, answered by the local mode of its client: there is no Qdrant server here."""
-    pytest.importorskip("qdrant_client")
     from intelforge.testing.qdrant_server import QdrantDouble
 
     with served(QdrantDouble()) as url:
         yield url.replace("http://", "qdrant://")
+
+
+@pytest.fixture
+def weaviate_url() -> Iterator[str]:
+    """Weaviate's protocol over a socket, answered as its documentation says: there is no Weaviate server here."""
+    with served(WeaviateDouble()) as url:
+        yield url.replace("http://", "weaviate://")
 
 
 @pytest.fixture(scope="session")
@@ -51,8 +70,9 @@ def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def chroma_url(chroma_server: str) -> str:
-    for name in ("intelforge_chunks", "intelforge_vectors"):
-        httpx2.delete(f"{chroma_server}/api/v2/tenants/default_tenant/databases/default_database/collections/{name}")
+    collections = f"{chroma_server}/api/v2/tenants/default_tenant/databases/default_database/collections"
+    for found in httpx2.get(collections).json():
+        httpx2.delete(f"{collections}/{found['name']}")
     return chroma_server.replace("http://", "chroma://")
 
 
@@ -69,7 +89,9 @@ def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def milvus_url(milvus_server: str) -> str:
     from pymilvus import MilvusClient
 
-    client = MilvusClient(uri=f"http://{milvus_server}")
+    from intelforge.index.milvus import GRPC_OPTIONS
+
+    client = MilvusClient(uri=f"http://{milvus_server}", grpc_options=GRPC_OPTIONS)
     for name in client.list_collections():
         client.drop_collection(name)
     client.close()
@@ -80,7 +102,7 @@ def milvus_url(milvus_server: str) -> str:
 def url(request: pytest.FixtureRequest) -> str:
     """Of an empty store."""
     for scheme, package in (("chroma", "chromadb"), ("milvus", "milvus_lite")):
-        if request.param.startswith(scheme) and not find_spec(package):
+        if request.param.startswith(scheme) and not find_spec(package) and os.environ.get("CI") != "true":
             pytest.skip(f"pip install 'intelforge[{scheme}]'")
     service = SERVICES.get(request.param)
     return str(request.getfixturevalue(service) if service else request.param)
@@ -96,8 +118,8 @@ async def store(url: str, tmp_path: Path) -> AsyncIterator[VectorStore]:
 
 
 @asynccontextmanager
-async def opened(url: str, root: Path) -> AsyncIterator[VectorStore]:
-    async with load_backend("vector_stores", url)(url, root=root) as store:
+async def opened(url: str, root: Path, *, version: int = 1) -> AsyncIterator[VectorStore]:
+    async with load_backend("vector_stores", url)(url, root=root, version=version) as store:
         yield store
 
 
@@ -287,6 +309,36 @@ async def test_a_limit_below_one_and_vectors_without_ids_are_refused(store: Vect
         await store.add_vectors(["a:0", "b:0"], unit(1)[None])
 
 
+async def test_a_vector_of_other_dimensions_is_refused_with_the_way_out(store: VectorStore) -> None:
+    await store.add_vectors(["a:0"], unit(1)[None])
+    with pytest.raises(StorageError, match=r"8 dimensions.*gives 4.*intelforge index rebuild") as caught:
+        await store.search(unit(1)[:4], limit=1)
+    assert caught.value.error_code is ErrorCode.UNSUPPORTED
+
+
+async def test_added_vectors_of_other_dimensions_are_refused_and_nothing_is_lost(store: VectorStore) -> None:
+    await store.add_vectors(["a:0", "b:0"], np.stack([unit(1), unit(0, 1)]))
+    await store.inventory()
+    with pytest.raises(StorageError, match=r"8 dimensions.*gives 4.*intelforge index rebuild") as caught:
+        await store.add_vectors(["a:0", "c:0"], np.eye(2, 4, dtype=np.float32))
+    assert caught.value.error_code is ErrorCode.UNSUPPORTED
+    assert await store.count() == Held(0, 2)
+    assert await ids(store, unit(1)) == ["a:0", "b:0"]
+    await store.delete(["a", "b"])
+    await store.add_vectors(["c:0"], np.eye(1, 4, dtype=np.float32))
+    assert await ids(store, unit(1)[:4]) == ["c:0"], "a store without vectors takes any"
+
+
+@persistent
+async def test_vectors_of_other_dimensions_are_refused_after_reopening(url: str, tmp_path: Path) -> None:
+    async with opened(url, tmp_path) as store:
+        await store.add_vectors(["a:0"], unit(1)[None])
+    async with opened(url, tmp_path) as store:
+        with pytest.raises(StorageError, match="8 dimensions"):
+            await store.add_vectors(["a:0"], np.eye(1, 4, dtype=np.float32))
+        assert await ids(store, unit(1)) == ["a:0"]
+
+
 async def test_several_tasks_may_write_and_read_at_once(store: VectorStore) -> None:
     async def write(number: int) -> None:
         await store.add([chunk(f"d{number}", f"common topic{number}")])
@@ -470,6 +522,33 @@ async def test_a_search_finds_what_its_filter_admits_and_nothing_else(
         await store.maintain()
 
 
+async def test_what_a_principal_may_not_see_is_in_no_answer(store: VectorStore) -> None:
+    names = ["mine", "theirs", "nobodys", "unknown"]
+    about = {"mine": ABOUT["ann"], "theirs": Attributes(labels=of(BOB), modified=200.5), "nobodys": Attributes()}
+    await store.add([chunk(name, f"shared words secret {name}") for name in names], about)
+    await store.add_vectors([f"{name}:0" for name in names], np.stack([unit(1, n) for n in range(4)]), about)
+    ann = Filter(any_of=(of(ANN, ALL),))
+    asked = [ann, replace(ann, since=0.0), replace(ann, documents=frozenset(names)), replace(ann, none_of=of("tag:x"))]
+
+    async def seen(name: str) -> set[str]:
+        alike = (await store.vectors([f"{name}:0"]))[f"{name}:0"]
+        queries: list[str | Vectors] = ["shared", f"secret {name}", f'"secret {name}"', alike]
+        return {
+            hit.document_id
+            for query in queries
+            for where in asked
+            for hit in await store.search(query, limit=50, where=where)
+        }
+
+    for _ in range(2):
+        for name in names:
+            assert await seen(name) == {"mine"}
+        await store.maintain()
+    await store.describe({"mine": about["theirs"], "theirs": about["mine"]})
+    for name in names:
+        assert await seen(name) == {"theirs"}
+
+
 async def test_a_filter_costs_no_hits(store: VectorStore) -> None:
     """The few that are admitted are found however many better ones are not."""
     many = [chunk(f"hidden{number}", "needle needle needle") for number in range(300)]
@@ -494,3 +573,77 @@ async def test_attributes_are_replaced_without_adding_the_text_again(store: Vect
         assert await store.search(query, limit=5, where=Filter(any_of=(of(ANN, BOB),))) == []
     await store.describe({})
     assert await store.count() == Held(2, 2)
+
+
+HOSTILE = ["with 'quotes':0", '"] or id != "x:0', "\\", '\\" or true or "', "\n:0", "'; DROP TABLE chunks; --:0", "ü:0"]
+
+
+async def test_words_that_are_spelt_alike_are_told_of_what_may_be_found(url: str, store: VectorStore) -> None:
+    texts = {"a": "the timeout is over", "b": "a timer, a tinker", "c": "secret timeouz", "d": "several carrots"}
+    about = {name: Attributes(labels=of(BOB if name == "c" else ANN)) for name in texts}
+    await store.add([chunk(name, text) for name, text in texts.items()], about)
+    await store.maintain()
+    await store.add([chunk("e", "a timeout added later")], {"e": about["a"]})
+    if not isinstance(store, FuzzyText) or url.startswith(WITHOUT_SPELLING):
+        pytest.skip("it cannot tell, as docs/stores.md says")
+    ann, bob = (Filter(any_of=(of(name),)) for name in (ANN, BOB))
+    assert await store.similar("timeoot", where=ann) == ["timeout"]
+    assert await store.similar("tiemout", where=ann) == ["timeout"]
+    assert await store.similar("Timeouk", where=bob) == ["timeouz"]
+    assert await store.similar("Timeouk", where=ann) == ["timeout"]
+    assert (await store.similar("carots", where=ann))[0] in ("carrots", "carrot")
+    assert await store.similar("quite'other", where=ann) == []
+    assert await store.similar("nothing", where=EVERYTHING) == []
+
+
+async def test_vectors_are_given_back_by_chunk(store: VectorStore) -> None:
+    await store.add([chunk("a", "one", ordinal=0), chunk("a", "two", ordinal=1), chunk("b", "three")])
+    await store.add_vectors(["a:0", "b:0"], np.stack([unit(1), unit(0.6, 0.8)]))
+    await store.maintain()
+    await store.add_vectors(["a:0"], np.stack([unit(0, 0, 1)]))
+    found = await store.vectors(["a:0", "a:1", "b:0", "never:0", *HOSTILE])
+    assert set(found) == {"a:0", "b:0"}
+    np.testing.assert_allclose(found["a:0"], unit(0, 0, 1), atol=1e-3)
+    np.testing.assert_allclose(found["b:0"], unit(0.6, 0.8), atol=1e-3)
+    assert {vector.dtype for vector in found.values()} == {np.dtype(np.float32)}
+    assert await store.vectors([]) == {}
+
+
+async def test_vectors_of_many_chunks_are_given_back(store: VectorStore) -> None:
+    ids = [f"d{number // 3}:{number % 3}" for number in range(1500)]
+    rows = np.random.default_rng(7).normal(size=(len(ids), 8)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    await store.add_vectors(ids, rows)
+    found = await store.vectors(ids)
+    np.testing.assert_allclose(np.stack([found[chunk_id] for chunk_id in ids]), rows, atol=2e-3)
+
+
+async def test_an_empty_store_has_no_vectors_and_may_be_dropped(store: VectorStore) -> None:
+    assert await store.vectors(["a:0"]) == {}
+    await store.drop()
+    assert await store.search("anything", limit=5) == []
+
+
+@pytest.mark.parametrize("url", [*FOLDERS, *PERSISTENT], indirect=True)
+async def test_versions_live_side_by_side_and_one_is_dropped_alone(url: str, tmp_path: Path) -> None:
+    async with opened(url, tmp_path) as first, opened(url, tmp_path, version=2) as second:
+        await first.add([chunk("a", "the old index")])
+        await first.add_vectors(["a:0"], np.stack([unit(1)]))
+        await second.add([chunk("b", "the new index")])
+        wider = np.zeros((1, 16), np.float32)
+        wider[0, 0] = 1
+        await second.add_vectors(["b:0"], wider)
+        assert await ids(first, "index") == ["a:0"]
+        assert await ids(second, "index") == ["b:0"]
+        assert await first.count() == await second.count() == Held(1, 1)
+        await first.drop()
+        assert await first.inventory() == await first.vectors(["a:0"]) == {}
+        assert await ids(first, "index") == await ids(first, unit(1)) == await ids(first, wider[0]) == []
+        assert await second.count() == Held(1, 1)
+        assert await ids(second, wider[0]) == ["b:0"]
+    async with opened(url, tmp_path) as first, opened(url, tmp_path, version=2) as second:
+        assert await first.count() == Held(0, 0)
+        assert await second.count() == Held(1, 1)
+        await first.add([chunk("c", "refilled")])
+        assert await ids(first, "refilled") == ["c:0"]
+        await second.drop()

@@ -46,6 +46,7 @@ def test_a_password_is_never_shown(tmp_path: Path) -> None:
         ("database", "mongodb://x"),
         ("index", "nowhere:"),
         ("embedder", "word2vec:x"),
+        ("reranker", "bert:x"),
         ("jobs", "cron:"),
         ("llm", "gpt:x"),
     ],
@@ -62,6 +63,7 @@ def test_writing_keeps_comments_and_takes_lists(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text("# mine\nworkers = 2  # few\n", encoding="utf-8")
     write_setting(tmp_path, "ignore", "a/, b/")
     write_setting(tmp_path, "embedder", "none:")
+    write_setting(tmp_path, "reranker", "none:")
     text = (tmp_path / FILE_NAME).read_text(encoding="utf-8")
     assert text.startswith("# mine\nworkers = 2  # few\n")
     assert load_settings(tmp_path, environment={})[0].ignore == ("a/", "b/")

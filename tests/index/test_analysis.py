@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intelforge.index.analysis import LONGEST_TERM, quoted_phrases, terms
+from intelforge.index.analysis import LONGEST_TERM, MOST_PHRASES, quoted_phrases, terms
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,8 @@ def test_terms_hold_no_space_and_are_never_longer_than_the_limit(text: str) -> N
 @given(st.text(), st.text())
 def test_a_space_parts_texts_without_touching_either(left: str, right: str) -> None:
     assert terms(f"{left} {right}") == terms(left) + terms(right)
+
+
+def test_only_the_first_of_many_quoted_phrases_count() -> None:
+    many = [f"phrase number{number}" for number in range(300)]
+    assert quoted_phrases(" ".join(f'"{phrase}"' for phrase in many)) == many[:MOST_PHRASES]

@@ -41,6 +41,11 @@ def test_a_query_loses_what_all_texts_have_in_common_the_more_of_them_there_are(
     assert np.linalg.norm(many) == pytest.approx(1, abs=1e-6)
 
 
+def test_a_query_far_from_the_corpus_is_left_as_it_is() -> None:
+    for mean in (unit(0, 1), np.zeros(2, np.float32)):
+        assert Center(mean=mean, number=100_000).leave(unit(1, 0)) == pytest.approx(unit(1, 0))
+
+
 async def test_a_text_near_to_everything_is_not_nearer_to_a_query_than_what_it_is_about() -> None:
     store = MemoryStore()
     await store.add_vectors(["hub:0", "about:0"], np.stack([unit(1, 0.3, 0), unit(0.5, 1, 0.4)]))
@@ -52,8 +57,8 @@ async def test_a_text_near_to_everything_is_not_nearer_to_a_query_than_what_it_i
     center = Center(mean=unit(1, 0, 0) * 0.9, number=100_000)
     plain = await search("q", Index(store=store, embedder=Asked()), limit=2)
     centred = await search("q", Index(store=store, embedder=Asked(), center=center), limit=2)
-    assert [hit.document_id for hit in plain] == ["hub", "about"]
-    assert [hit.document_id for hit in centred] == ["about", "hub"]
+    assert [hit.document_id for hit in plain.hits] == ["hub", "about"]
+    assert [hit.document_id for hit in centred.hits] == ["about", "hub"]
 
 
 async def test_a_centre_is_kept_for_its_embedder_alone(facts: Facts) -> None:

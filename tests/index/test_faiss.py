@@ -1,6 +1,7 @@
 import importlib
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from intelforge.core.errors import BackendError, ErrorCode, InvalidInputError, S
 from intelforge.core.values import Attributes
 from intelforge.index import faiss_vectors
 from intelforge.index.faiss import FaissStore, open_store
-from intelforge.index.protocol import EVERYTHING, Filter, Held, Vectors
+from intelforge.index.protocol import EVERYTHING, Filter, Vectors
 
 RARE = Filter(any_of=(frozenset({"tag:rare"}),))
 OFTEN = Filter(none_of=frozenset({"tag:rare"}))
@@ -92,14 +93,32 @@ async def test_a_graph_with_many_dead_is_built_again(tmp_path: Path) -> None:
         assert await found(store, vectors[500], limit=1) == ["d500"]
 
 
-async def test_vectors_of_another_embedder_take_the_place_of_the_old(tmp_path: Path) -> None:
+async def test_the_masks_of_the_filters_asked_for_last_are_kept(tmp_path: Path) -> None:
+    vectors = units(20)
     async with open_store("faiss:index", root=tmp_path) as store:
-        await store.add_vectors(["a:0", "b:0"], units(2))
-        await store.add_vectors(["a:0"], units(1, 4))
-        assert await store.count() == Held(0, 1)
-        assert await found(store, units(1, 4)[0]) == ["a"]
-        with pytest.raises(StorageError, match=r"4 dimensions.*gives 16.*intelforge sync"):
-            await store.search(units(1)[0], limit=1)
+        await fill(store, vectors)
+        filters = [Filter(documents=frozenset({f"d{n}"})) for n in range(20)]
+        for n, where in enumerate(filters):
+            assert await found(store, vectors[0], where) == [f"d{n}"]
+            assert await found(store, vectors[0], RARE) == ["d0"]
+        assert list(store._vectors._masks) == [*filters[-faiss_vectors.MASKS + 1 :], RARE]
+
+
+async def test_what_is_added_does_not_make_it_read_all_rows_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors, owners = units(6), Mock(wraps=faiss_vectors._owners)
+    monkeypatch.setattr(faiss_vectors, "_owners", owners)
+    async with open_store("faiss:index", root=tmp_path) as store:
+        for n in range(5):
+            await store.add_vectors([f"d{n}:0"], vectors[n : n + 1])
+            assert (await found(store, vectors[n]))[0] == f"d{n}"
+        owners.assert_not_called()
+        await store.delete(["d1"])
+        await store.add_vectors(["d5:0", "d0:0"], vectors[[5, 1]])
+        assert (await found(store, vectors[1]))[0] == "d0"
+        assert sorted(await found(store, vectors[5])) == ["d0", "d2", "d3", "d4", "d5"]
+        owners.assert_called()
 
 
 async def test_without_faiss_the_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intelforge.index.fusion import LITERAL_WEIGHT, MEANING_WEIGHT, fuse, stands_out, vector_weight
+from intelforge.index.fusion import LITERAL_WEIGHT, MEANING_WEIGHT, fuse, lead, weigh
 from intelforge.index.protocol import Scored
 
 scores = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-1, 50, allow_nan=False, width=32))
@@ -63,22 +63,27 @@ def test_the_scores_of_the_parts_are_kept() -> None:
     ],
 )
 def test_names_and_quotes_are_taken_to_the_letter(query: str) -> None:
-    assert vector_weight(query) == LITERAL_WEIGHT
+    assert weigh(query).vector == pytest.approx(LITERAL_WEIGHT)
 
 
-def test_a_word_that_hardly_any_text_has_counts_for_more() -> None:
+@pytest.mark.parametrize(("tenth", "weight"), [(10, 0.9), (8, 0.9), (5.8, 0.6), (3.5, 0.3), (1, 0.3)])
+def test_words_count_for_more_the_further_the_best_text_is_ahead_by_them(tenth: float, weight: float) -> None:
     question = "where is the colour of frobnication defined in this code"
-    weights = [
-        vector_weight(question, [Scored("a:0", "a", 10), Scored("b:0", "b", second), Scored("c:0", "c", third)])
-        for second, third in ((9, 9), (9, 6), (9, 3), (3, 3))
-    ]
-    assert weights == [MEANING_WEIGHT, MEANING_WEIGHT, LITERAL_WEIGHT, LITERAL_WEIGHT]
-    assert stands_out([]) == stands_out([Scored("a:0", "a", 3), Scored("b:0", "b", 1)]) == 0
+    found = [*hits(dict.fromkeys("abcdefghi", 10)), Scored("j:0", "j", tenth)]
+    assert weigh(question, found).vector == pytest.approx(weight)
+    assert weigh(question, [*found, Scored("k:0", "k", 0.1)]).vector == pytest.approx(weight)
+
+
+@given(scores)
+def test_a_lead_is_a_share_and_few_texts_have_none(found: dict[str, float]) -> None:
+    ranked = hits(dict(sorted(((name, max(0.0, score)) for name, score in found.items()), key=lambda one: -one[1])))
+    assert 0 <= lead(ranked) <= 1
+    assert lead(ranked[:2]) == 0
 
 
 @pytest.mark.parametrize(
     "query", ["how do I cancel a task", "a long question about the name foo_bar in some library code"]
 )
 def test_questions_are_weighed_by_meaning_as_far_as_chunks_are_embedded(query: str) -> None:
-    assert vector_weight(query, embedded=0.5) == pytest.approx(MEANING_WEIGHT / 2)
-    assert vector_weight(query, embedded=0) == 0
+    assert weigh(query, embedded=0.5).vector == pytest.approx(MEANING_WEIGHT / 2)
+    assert weigh(query, embedded=0).vector == 0

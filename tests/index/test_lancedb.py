@@ -3,36 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from intelforge.core.errors import BusyError, ErrorCode, IntelForgeError, InvalidInputError, StorageError
+from intelforge.core.errors import ErrorCode, InvalidInputError, StorageError
 from intelforge.core.values import Chunk
-from intelforge.index.lancedb import LanceStore, open_store, translated
+from intelforge.index.lancedb import LanceStore, open_store
 
 
 def chunk(name: str) -> Chunk:
     return Chunk(id=f"{name}:0", document_id=name, ordinal=0, start=0, end=4, text=f"text {name}")
-
-
-@pytest.mark.parametrize(
-    ("raised", "code"),
-    [
-        (OSError("LanceError(IO): No space left on device (os error 28)"), ErrorCode.DISK_FULL),
-        (OSError("Read-only file system (os error 30)"), ErrorCode.READ_ONLY),
-        (OSError("Permission denied (os error 13)"), ErrorCode.READ_ONLY),
-        (RuntimeError("Retryable commit conflict for version 7"), ErrorCode.BUSY),
-        (RuntimeError("invalid footer magic"), ErrorCode.DAMAGED),
-    ],
-)
-def test_what_lance_raises_becomes_a_code_and_a_hint(tmp_path: Path, raised: Exception, code: ErrorCode) -> None:
-    with pytest.raises((StorageError, BusyError)) as caught, translated(tmp_path):
-        raise raised
-    assert caught.value.error_code is code
-    assert caught.value.hint
-
-
-def test_our_own_errors_and_interrupts_pass(tmp_path: Path) -> None:
-    for error in (IntelForgeError("ours"), KeyboardInterrupt()):
-        with pytest.raises(type(error)), translated(tmp_path):
-            raise error
 
 
 @pytest.mark.parametrize("ending", ["*.lance/data/*", "*.lance/_versions/*"])

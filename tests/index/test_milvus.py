@@ -1,4 +1,5 @@
 import importlib.util
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from intelforge.index import milvus
 from intelforge.index.milvus import open_store
 from intelforge.index.protocol import Filter, Held
 
-installed = pytest.mark.skipif(not importlib.util.find_spec("milvus_lite"), reason="pip install 'intelforge[milvus]'")
+installed = pytest.mark.skipif(
+    not importlib.util.find_spec("milvus_lite") and os.environ.get("CI") != "true",
+    reason="pip install 'intelforge[milvus]'",
+)
 
 
 def chunk(name: str, text: str) -> Chunk:
@@ -27,16 +31,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
     with milvus_server(tmp_path) as place:
         yield f"milvus://{place}"
-
-
-@installed
-async def test_vectors_of_another_embedder_take_the_place_of_the_old(url: str, tmp_path: Path) -> None:
-    async with open_store(url, root=tmp_path) as store:
-        await store.add_vectors(["a:0", "b:0"], np.eye(2, 8, dtype=np.float32))
-        await store.add_vectors(["a:0"], np.eye(1, 4, dtype=np.float32))
-        assert await store.count() == Held(0, 1)
-        with pytest.raises(StorageError, match=r"4 dimensions.*gives 8.*intelforge sync"):
-            await store.search(np.eye(1, 8, dtype=np.float32)[0], limit=1)
 
 
 @installed

@@ -57,16 +57,6 @@ async def test_a_word_counts_as_often_as_it_stands_there(store: PgvectorStore) -
     assert [lowest / score for score in scores] == pytest.approx([(n + pgvector.K1) / n for n in times], rel=1e-4)
 
 
-async def test_vectors_of_another_embedder_take_the_place_of_the_old(store: PgvectorStore) -> None:
-    await store.add_vectors(["a:0", "b:0"], np.eye(2, 8, dtype=np.float32))
-    await store.add_vectors(["a:0"], np.eye(1, 4, dtype=np.float32))
-    assert await store.count() == Held(0, 1)
-    assert [hit.chunk_id for hit in await store.search(np.eye(1, 4, dtype=np.float32)[0], limit=5)] == ["a:0"]
-    with pytest.raises(StorageError, match=r"4 dimensions.*gives 8.*intelforge sync") as caught:
-        await store.search(np.eye(1, 8, dtype=np.float32)[0], limit=5)
-    assert caught.value.error_code is ErrorCode.UNSUPPORTED
-
-
 async def test_the_approximate_index_finds_the_few_that_are_admitted(
     store: PgvectorStore, pgvector_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +131,42 @@ async def test_a_deleted_schema_is_reported_with_the_way_out(store: PgvectorStor
     with pytest.raises(StorageError, match="intelforge sync") as caught:
         await store.search("words", limit=1)
     assert caught.value.error_code is ErrorCode.DAMAGED
+
+
+async def test_a_server_that_keeps_one_waiting_is_given_up_and_may_be_asked_again(
+    store: PgvectorStore, pgvector_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with await psycopg.AsyncConnection.connect(pgvector_url) as connection:
+        await connection.execute("LOCK TABLE intelforge_index.totals IN ACCESS EXCLUSIVE MODE")
+        monkeypatch.setattr(pgvector, "TIMEOUT", 0.3)
+        with pytest.raises(StorageError, match="did not answer") as caught:
+            await store.count()
+        assert caught.value.error_code is ErrorCode.TIMED_OUT
+        await connection.rollback()
+    monkeypatch.undo()
+    assert await store.count() == Held(0, 0)
+
+
+async def test_dropping_a_version_leaves_what_others_keep_in_its_schema(
+    store: PgvectorStore, pgvector_url: str
+) -> None:
+    async with await psycopg.AsyncConnection.connect(pgvector_url) as connection:
+        await connection.execute("CREATE TABLE intelforge_index.theirs (id integer)")
+        await connection.commit()
+        await store.add([chunk("a", "words")])
+        await store.drop()
+        found = await connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'intelforge_index'")
+        assert await found.fetchall() == [("theirs",)]
+    assert await store.search("words", limit=1) == []
+
+
+async def test_a_dropped_version_leaves_no_schema(tmp_path: Path, pgvector_url: str) -> None:
+    async with open_store(pgvector_url, root=tmp_path, version=3) as store:
+        await store.add_vectors(["a:0"], np.eye(1, 8, dtype=np.float32))
+        await store.drop()
+    async with await psycopg.AsyncConnection.connect(pgvector_url) as connection:
+        found = await connection.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'intelforge%'")
+        assert await found.fetchall() == []
 
 
 async def test_a_closed_store_says_so(pgvector_url: str, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from intelforge.core.errors import BackendError, BusyError, ErrorCode, InvalidInputError, StorageError
@@ -12,8 +11,6 @@ from intelforge.index.protocol import Held
 from intelforge.index.qdrant import open_store
 from intelforge.index.server_url import KEY
 from intelforge.testing.threaded_server import served
-
-pytest.importorskip("qdrant_client")
 
 
 def chunk(name: str, text: str) -> Chunk:
@@ -28,15 +25,6 @@ def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv(KEY, "hidden")
     with served(QdrantDouble(key="hidden")) as server:
         yield server.replace("http://", "qdrant://")
-
-
-async def test_vectors_of_another_embedder_take_the_place_of_the_old(url: str, tmp_path: Path) -> None:
-    async with open_store(url, root=tmp_path) as store:
-        await store.add_vectors(["a:0", "b:0"], np.eye(2, 8, dtype=np.float32))
-        await store.add_vectors(["a:0"], np.eye(1, 4, dtype=np.float32))
-        assert await store.count() == Held(0, 1)
-        with pytest.raises(StorageError, match=r"4 dimensions.*gives 8.*intelforge sync"):
-            await store.search(np.eye(1, 8, dtype=np.float32)[0], limit=1)
 
 
 async def test_more_points_than_fit_one_request_are_sent(url: str, tmp_path: Path) -> None:

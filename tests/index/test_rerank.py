@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -6,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intelforge.core.errors import ModelError
+from intelforge.core.errors import ErrorCode, ModelError
 from intelforge.core.values import Chunk, Hit
 from intelforge.index.rerank import AT_ONCE, MOST, LateInteraction, Scores, Tokens, nearness, rarity, rerank
 
@@ -30,6 +31,8 @@ class Listed:
     """A reranker that knows each text's score."""
 
     name = "listed"
+    at_once = AT_ONCE
+    remote = False
 
     def __init__(self, scores: dict[str, float]) -> None:
         self.scores = scores
@@ -71,6 +74,51 @@ async def test_it_ends_when_the_time_is_up_after_one_look_at_the_least() -> None
     hurried = Listed({str(n): float(n) for n in range(60)})
     await rerank("q", hits, hurried, seconds=0)
     assert len(hurried.asked) == 1
+
+
+class Remote(Listed):
+    """Scores this many texts at once, and after so many calls hangs."""
+
+    remote = True
+
+    def __init__(self, scores: dict[str, float], *, at_once: int, calls: int) -> None:
+        super().__init__(scores)
+        self.at_once = at_once
+        self.calls = calls
+
+    async def score(self, query: str, texts: Sequence[str]) -> Scores:
+        if len(self.asked) >= self.calls:
+            await asyncio.Event().wait()
+        return await super().score(query, texts)
+
+
+async def test_a_remote_reranker_has_all_hits_in_one_call() -> None:
+    hits = [hit(str(n), 1 - n / 100) for n in range(60)]
+    reranker = Remote({str(n): float(n) for n in range(60)}, at_once=MOST, calls=1)
+    found = await rerank("q", hits, reranker, seconds=60)
+    assert [len(few) for few in reranker.asked] == [MOST]
+    assert len(found) == 60
+
+
+async def test_a_remote_reranker_that_stalls_is_given_up() -> None:
+    reranker = Remote({}, at_once=MOST, calls=0)
+    with pytest.raises(ModelError, match=r"listed gave no scores within 0\.01 s") as caught:
+        await rerank("q", [hit("a", 1.0)], reranker, seconds=0.01)
+    assert caught.value.error_code is ErrorCode.TIMED_OUT
+
+
+async def test_what_was_scored_before_the_stall_counts() -> None:
+    reranker = Remote({"a": 0.0, "b": 9.0}, at_once=2, calls=1)
+    found = await rerank("q", [hit("a", 1.0), hit("b", 0.9), hit("c", 0.8)], reranker, seconds=0.05)
+    assert [one.chunk.document_id for one in found] == ["b", "a", "c"]
+
+
+async def test_a_hit_without_a_score_keeps_the_one_it_has() -> None:
+    hits = [hit("a", 1.0), hit("b", 0.9), hit("c", 0.2)]
+    found = await rerank("q", hits, Listed({"a": 0.0, "b": float("nan"), "c": 10.0}), seconds=9)
+    assert [one.chunk.document_id for one in found] == ["b", "c", "a"]
+    assert found[0] == hits[1]
+    assert found[1].score == pytest.approx(0.6)
 
 
 async def test_nothing_found_is_nothing_to_rerank() -> None:

@@ -5,10 +5,12 @@ import pytest
 
 from intelforge.core.reports import Progress, Stage
 from intelforge.index.center import load_center
+from intelforge.index.memory import MemoryStore
 from intelforge.index.protocol import Held
 from intelforge.ingest import embed as module
 from intelforge.ingest.embed import RATE_FACT
 from intelforge.store.leases import Leases
+from intelforge.store.standings import Standings
 from intelforge.testing.documents import make_document
 from intelforge.testing.embedder import HashEmbedder
 from intelforge.testing.ingestion import Ingestion
@@ -43,16 +45,25 @@ async def test_embedding_that_was_stopped_goes_on_at_the_next_chunk(scene: Inges
         assert embedding
         told: list[Progress] = []
         assert await embedding.run(report=told.append, stopped=lambda: bool(told)) == 4
-    assert (await scene.documents.counts("hash")).embedded == 4
+    assert (await scene.standings.counts()).embedded == 4
     assert (await scene.sync()).chunks_embedded == 7
     assert len(embedder.asked) == 11
 
 
-async def test_another_embedder_embeds_everything_again(scene: Ingestion, embedder: HashEmbedder) -> None:
+async def test_vectors_another_store_has_are_taken_from_there(scene: Ingestion, embedder: HashEmbedder) -> None:
     await scene.sync()
-    scene.embedder = HashEmbedder(name="other")
-    assert (await scene.sync()).chunks_embedded == 11
-    assert len(scene.embedder.asked) == 11
+    donor, made = scene.store, len(embedder.asked)
+    await donor.delete([make_document(SHORT).id])
+    scene.store, scene.standings = MemoryStore(), Standings(scene.database, 2)
+    async with scene.holder() as holder:
+        await scene.indexer(holder).follow()
+        embedding = scene.embedding(holder, donor=donor)
+        assert embedding
+        assert await embedding.run(report=scene.reports.append, stopped=lambda: False) == 11
+    assert embedder.asked[made:] == [SHORT]
+    chunk_ids = [chunk.id for chunk in make_document(LONG).chunks]
+    before, after = await donor.vectors(chunk_ids), await scene.store.vectors(chunk_ids)
+    assert all(np.array_equal(before[key], after[key]) for key in chunk_ids)
 
 
 async def test_a_document_that_left_the_index_meanwhile_gets_no_vectors(
@@ -64,7 +75,7 @@ async def test_a_document_that_left_the_index_meanwhile_gets_no_vectors(
     async def embed_while_it_goes(texts: list[str]) -> object:
         await scene.items.gone("s1", ["short.txt"])
         await scene.store.delete([gone])
-        await scene.documents.set_indexed([gone], indexed=False)
+        await scene.standings.forget([gone])
         return await embed(texts)
 
     monkeypatch.setattr(embedder, "embed", embed_while_it_goes)
@@ -95,13 +106,13 @@ async def test_vectors_of_a_document_whose_progress_was_set_back_meanwhile_are_n
         if calls == 2:
             await scene.store.delete([long])
             await scene.store.add(make_document(LONG).chunks)
-            await scene.documents.set_embedded({long: 0}, embedder="")
+            await scene.standings.set_embedded({long: 0})
         return await embed(texts)
 
     monkeypatch.setattr(embedder, "embed", embed_while_it_is_repaired)
     await scene.sync()
     assert (await scene.store.inventory())[long] == Held(10, 10)
-    assert (await scene.documents.counts("hash")).embedded == 11
+    assert (await scene.standings.counts()).embedded == 11
 
 
 async def test_the_centre_of_all_vectors_is_on_record(scene: Ingestion, embedder: HashEmbedder) -> None:

@@ -286,7 +286,7 @@ async def test_the_stages_are_reported_in_their_order(scene: Ingestion) -> None:
     scene.embedder = HashEmbedder()
     await scene.sync()
     stages = [report.stage for report in scene.reports]
-    assert {*stages} == {*Stage}
+    assert {*stages} == {Stage.LISTING, Stage.INGESTING, Stage.EMBEDDING, Stage.DONE}
     assert stages.index(Stage.EMBEDDING) > max(at for at, stage in enumerate(stages) if stage is Stage.INGESTING)
     assert stages[-1] is Stage.DONE
     assert max(report.done for report in scene.reports if report.stage is Stage.INGESTING) == 10

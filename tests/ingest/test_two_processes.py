@@ -97,8 +97,8 @@ async def check(root: Path) -> None:
         status = await workspace.status()
         assert (status.items, status.documents, status.running) == ({"ready": FILES}, FILES, ())
         for number in (0, FILES - 1):
-            assert len(await workspace.search(f"number{number}")) == 1
-        held = await (await workspace._parts.store()).inventory()
+            assert len((await workspace.search(f"number{number}")).hits) == 1
+        held = await (await workspace._parts.versions.live()).store.inventory()
         assert len(held) == FILES
         assert all(one.chunks == 1 for one in held.values())
 

@@ -9,6 +9,8 @@ from intelforge.store.database import Database, open_database
 from intelforge.store.documents import Documents
 from intelforge.store.items import Items
 from intelforge.store.sources import Sources
+from intelforge.store.standings import Standings
+from intelforge.testing.recorder import Recorder
 
 
 class Time:
@@ -42,6 +44,17 @@ def items(database: Database, clock: Time) -> Items:
 @pytest.fixture
 def documents(database: Database) -> Documents:
     return Documents(database)
+
+
+@pytest.fixture
+def standings(database: Database) -> Standings:
+    """Of the first version of the index."""
+    return Standings(database, 1)
+
+
+@pytest.fixture
+def recorder(items: Items, source: Source) -> Recorder:
+    return Recorder(items, source)
 
 
 @pytest.fixture

@@ -36,12 +36,16 @@ async def answer(
     """
     question = _checked(question)
     began = timer()
-    hits = await library.search(question, limit=HITS)
-    texts = await read_documents(hits, library)
-    passages = make_passages(hits, texts, limit=PASSAGES)
+    result = await library.search(question, limit=HITS)
+    texts = await read_documents(result.hits, library)
+    passages = make_passages(result.hits, texts, limit=PASSAGES)
     searched = timer()
     found = await _answered(question, passages, texts, embed, model)
-    return replace(found, seconds={"search": searched - began, "answer": timer() - searched})
+    return replace(
+        found,
+        notes=(*result.notes, *found.notes),
+        seconds={"search": searched - began, "answer": timer() - searched},
+    )
 
 
 async def _answered(

@@ -1,7 +1,7 @@
 """The documents of a workspace that one caller may see, as answering needs them."""
 
 from intelforge.core.errors import NotFoundError
-from intelforge.core.values import Hit
+from intelforge.core.values import SearchResult
 from intelforge.index.hits import Retriever, Scope
 from intelforge.store.documents import Documents
 
@@ -17,7 +17,7 @@ class ScopedLibrary:
         self._documents = documents
         self._scope = scope
 
-    async def search(self, question: str, *, limit: int) -> list[Hit]:
+    async def search(self, question: str, *, limit: int) -> SearchResult:
         return await self._retriever.search(
             question, limit=limit, scope=self._scope, rerank_seconds=self._rerank_seconds
         )

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from intelforge.core.values import Hit
+from intelforge.core.values import SearchResult
 
 Embed = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
 """Vectors of the texts in their order: shape (len(texts), dimensions), rows of unit length."""
@@ -15,7 +15,7 @@ Embed = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
 class Library(Protocol):
     """The documents a question may be answered from: those its asker may see."""
 
-    async def search(self, question: str, *, limit: int) -> list[Hit]:
+    async def search(self, question: str, *, limit: int) -> SearchResult:
         """The best chunks for the question, best first."""
         ...
 

@@ -4,6 +4,8 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from intelforge.index.words import stem
+
 _WORD: Final = re.compile(r"\w+")
 _CAMEL: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _UNSPACED: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
@@ -30,19 +32,6 @@ _WEAK_WORDS: Final = frozenset(
 )
 WEAK_WEIGHT: Final = 0.35
 """The share of its weight that a word keeps when questions hold it whatever they are about."""
-
-
-@lru_cache(maxsize=65536)
-def stem(word: str) -> str:
-    """The word without its commonest English endings: `cancellation`, `cancelled` and `cancels` give `cancel`."""
-    if len(word) < 4 or not word.isascii() or not word.isalpha():
-        return word
-    word = re.sub(r"(?<=\w{2})ie[sd]$", "y", word)
-    word = re.sub(r"(?<=[^s])s$", "", word)
-    word = re.sub(r"(?<=\w{3})(?:ations?|ings?|ed|edly|ly|ments?|ers?|ors?)$", "", word)
-    word = re.sub(r"(?<=\w{3}[st])ions?$", "", word)
-    word = re.sub(r"([bdfglmnprt])\1$", r"\1", word)
-    return re.sub(r"(?<=\w{3})e$", "", word)
 
 
 @lru_cache(maxsize=65536)

@@ -28,10 +28,19 @@ ENV_PREFIX = "INTELFORGE_"
 
 _SECRET = re.compile(r"([?&][^=&#]*(?:key|token|secret|passw)[^=&#]*=)[^&#]*", re.IGNORECASE)
 
-BACKENDS = {"database": "databases", "index": "vector_stores", "embedder": "embedders", "jobs": "job_engines"}
+BACKENDS = {
+    "database": "databases",
+    "index": "vector_stores",
+    "embedder": "embedders",
+    "reranker": "rerankers",
+    "jobs": "job_engines",
+}
 """the settings that name a backend, and the kind it is registered as"""
+MAY_BE_NONE = ("embedder", "reranker")
+"""those of them that take `none:`"""
 
 
+HIDDEN = "***"
 PLAIN_NAMES = ("auto", "none")
 """what is also written without a colon"""
 LANGUAGE_MODELS = ("auto", "none", "ollama", "openai", "anthropic", "openrouter", "http", "https")
@@ -47,6 +56,10 @@ class Settings(BaseSettings):
     index: str = Field("lancedb:.intelforge/index", description="URL of the vector store that holds the search index.")
     embedder: str = Field(
         "onnx:all-MiniLM-L6-v2", description="URL of the embedding model; `none:` searches by words alone."
+    )
+    reranker: str = Field(
+        "late:",
+        description="URL of what looks closer at the best hits; `late:` is the embedding model itself, `none:` is off.",
     )
     llm: str = Field(
         "auto",
@@ -75,6 +88,15 @@ class Settings(BaseSettings):
     )
     rerank_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
         0.5, description="Time for a closer look at what answers are made from, in seconds; 0 for none."
+    )
+    search_recency_days: Annotated[float, Field(ge=0)] = Field(
+        0, description="Days after which a document counts as half as new when hits are ranked; 0: age does not count."
+    )
+    search_quality_weight: Annotated[float, Field(ge=0, le=1)] = Field(
+        0, description="How much a document's quality counts when hits are ranked, against 1 for what it says."
+    )
+    slow_search_seconds: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="Searches that take longer are put on record with their plan."
     )
     allow_hosts: tuple[str, ...] = Field(
         (), description="Hosts that may be reached although their address is private (host or host:port)."
@@ -174,7 +196,7 @@ def write_setting(folder: Path, name: str, value: str) -> None:
         raise _config_error(error, {**dict.fromkeys(document, str(path)), name: "the value given"}) from error
     plain = getattr(checked, name)
     if kind := BACKENDS.get(name):
-        _check_scheme(name, plain, [*backends(kind), *(["none"] if name == "embedder" else [])])
+        _check_scheme(name, plain, [*backends(kind), *(["none"] if name in MAY_BE_NONE else [])])
     if name == "llm":
         _check_scheme(name, plain, [*LANGUAGE_MODELS, *backends("language_models")])
     document[name] = list(plain) if isinstance(plain, tuple) else plain
@@ -217,6 +239,23 @@ def _without_password(url: str) -> str:
     if not separator or not at or ":" not in credentials:
         return url
     return f"{scheme}://{credentials.partition(':')[0]}:***@{host}"
+
+
+def without_secrets(url: str) -> str:
+    """A URL as it may be kept: `***` stands where a password, or anything before an `@` but a user's name, was."""
+    shown = _without_password(url)
+    scheme, separator, rest = shown.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    if not separator or not at or scheme.lower() in ("postgresql", "postgres"):
+        return shown
+    return f"{scheme}://{HIDDEN}@{place}" if credentials else shown
+
+
+def without_mark(url: str) -> str:
+    """Such a URL to open something with: without what is not known."""
+    place, question, query = url.partition("?")
+    kept = "&".join(part for part in query.split("&") if not part.endswith(f"={HIDDEN}"))
+    return place.replace(f":{HIDDEN}@", "@").replace(f"//{HIDDEN}@", "//") + (question + kept if kept else "")
 
 
 def _config_error(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:

@@ -141,6 +141,19 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartScore:
+    """What one part of a search gave a hit. The weighed scores of all parts add up to the hit's score."""
+
+    part: str
+    """`lexical`, `vector`, `recency`, `quality`, `rerank`, or `likeness` to a hit above it, which counts against it"""
+    score: float | None
+    """as the part gave it; None when it did not find the hit"""
+    scaled: float
+    """to [0, 1] over the candidates"""
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
     """A chunk with the scores one search gave it, and where it is found today."""
 
@@ -160,6 +173,53 @@ class Hit:
     first_line: int = 1
     last_line: int = 1
     """1-based, inclusive, in the document's text"""
+    highlights: tuple[tuple[int, int], ...] = ()
+    """the matched words, as spans of the chunk's text, in order and apart from each other"""
+    explanation: tuple[PartScore, ...] = ()
+    """why the score is what it is, when that was asked for"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPlan:
+    """How a search was made."""
+
+    query: str
+    """what was searched for, without its fields and excluded words"""
+    where: str
+    """the filter, access list included"""
+    store: str
+    """URL of the vector store"""
+    candidates: Mapping[str, int]
+    """by part, how many chunks it found"""
+    vector_weight: float
+    """the share of meaning in the fused score; words have the rest"""
+    weighed: str
+    """why that share"""
+    embedded: float
+    """1 when all chunks have a vector, else 0: their share would count documents that the caller may not see"""
+    center: float = 0.0
+    """how much of what the corpus has in common was taken out of the query's vector"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """What one search found: hits, best first, and what the reader should know of them."""
+
+    hits: tuple[Hit, ...] = ()
+    notes: tuple[str, ...] = ()
+    """what limits the result, for example that embeddings cannot be reached"""
+    corrected: str = ""
+    """the query that was searched for instead, because no text has a word of the original; empty when none was"""
+    facets: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """by field, then value: how many documents of the candidates have it, most first"""
+    offset: int = 0
+    """hits on the pages before this one"""
+    cursor: str = ""
+    """asks for the next page; empty on the last one"""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """by part: `words` and `meaning`, side by side, `embedding` (of candidates), `hits`, `rerank`, `spelling`"""
+    plan: SearchPlan | None = None
+    """when it was asked for"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,8 @@ QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|`([^`]+)`")
 
 QUOTED_SHARE = 4
 """one word in so many must be quoted for quotes to be meant to the letter"""
+MOST_PHRASES = 8
+"""of a query are looked for, the first ones; each may be a search of its own"""
 KEPT_WORDS = 1 << 17
 """words whose terms are kept in memory, about 20 MB"""
 LONGEST_TERM = 80
@@ -49,7 +51,7 @@ def quoted_phrases(query: str) -> list[str]:
     """
     phrases = [phrase for groups in QUOTED.findall(query) for phrase in groups if WORD.search(phrase)]
     quoted = sum(len(WORD.findall(phrase)) for phrase in phrases)
-    return phrases if quoted * QUOTED_SHARE >= len(WORD.findall(query)) else []
+    return phrases[:MOST_PHRASES] if quoted * QUOTED_SHARE >= len(WORD.findall(query)) else []
 
 
 def _terms_of_word(word: str) -> tuple[str, ...]:

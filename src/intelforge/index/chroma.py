@@ -17,10 +17,20 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from intelforge.core.errors import BackendError, InvalidInputError
+from intelforge.core.errors import BackendError, InvalidInputError, StorageError
 from intelforge.core.values import Attributes, Chunk
 from intelforge.index.chroma_client import Folder, Service
-from intelforge.index.protocol import EVERYTHING, NOTHING_KNOWN, About, Filter, Held, Scored, Vectors
+from intelforge.index.protocol import (
+    EVERYTHING,
+    NOTHING_KNOWN,
+    About,
+    Filter,
+    Held,
+    Scored,
+    Vectors,
+    folder_of_version,
+    name_of_version,
+)
 from intelforge.index.server_url import read_server, wrong_dimensions
 from intelforge.index.sqlite_text import TextIndex
 from intelforge.index.words import label_key, query_phrases, query_words, words
@@ -40,7 +50,7 @@ UNLABELLED: Final = "none"
 """stands for no labels: Chroma takes no empty lists"""
 
 
-def open_store(url: str, *, root: Path) -> "ChromaStore":
+def open_store(url: str, *, root: Path, version: int = 1) -> "ChromaStore":
     """The store at the server or in the folder (relative to `root`) of the URL. Nothing is opened before `async with`.
 
     Raises ConfigError or InvalidInputError for a URL that names neither, BackendError when a folder is named and
@@ -50,19 +60,21 @@ def open_store(url: str, *, root: Path) -> "ChromaStore":
     if not rest:
         raise InvalidInputError(f"{url!r} names no server", hint="write it as chroma://HOST:8000 or chroma:FOLDER")
     if rest.startswith("//"):
-        return ChromaStore(Service(read_server(url, port=PORT)))
+        return ChromaStore(Service(read_server(url, port=PORT)), version=version)
     if importlib.util.find_spec("chromadb") is None:
         raise BackendError("the 'chroma' backend needs the package chromadb", hint="pip install 'intelforge[chroma]'")
-    folder = root / Path(rest).expanduser()
+    folder = folder_of_version(root / Path(rest).expanduser(), version)
     return ChromaStore(Folder(folder / "chroma"), TextIndex(folder / "words.sqlite"))
 
 
 class ChromaStore:
     """Chunks and vectors in Chroma. A server may be used by several tasks and processes at once."""
 
-    def __init__(self, client: Service | Folder, text: TextIndex | None = None) -> None:
+    def __init__(self, client: Service | Folder, text: TextIndex | None = None, *, version: int = 1) -> None:
         self._client = client
         self._text = text
+        self._chunks = name_of_version(CHUNKS, version)
+        self._vectors = name_of_version(VECTORS, version)
         self._making = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -86,8 +98,8 @@ class ChromaStore:
             return
         last = {chunk.id: chunk for chunk in chunks}
         texts = await asyncio.to_thread(lambda: [_spaced(words(chunk.embedding_text)) for chunk in last.values()])
-        await self._client.make(CHUNKS)
-        await self._upsert(CHUNKS, list(last), np.stack([_direction(key) for key in last]), about, texts)
+        await self._client.make(self._chunks)
+        await self._upsert(self._chunks, list(last), np.stack([_direction(key) for key in last]), about, texts)
 
     async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors, about: About = NOTHING_KNOWN) -> None:
         if len(chunk_ids) != len(vectors):
@@ -95,12 +107,23 @@ class ChromaStore:
         if not len(chunk_ids):
             return
         async with self._making:
-            held = await self._client.dimensions(VECTORS)
+            held = await self._client.dimensions(self._vectors)
             if held and held != vectors.shape[1]:
-                await self._client.drop(VECTORS)
-            await self._client.make(VECTORS)
+                if await self._client.count(self._vectors):
+                    raise wrong_dimensions(self._client.place, held, vectors.shape[1])
+                await self._client.drop(self._vectors)
+            await self._client.make(self._vectors)
         last = {chunk_id: row for row, chunk_id in enumerate(chunk_ids)}
-        await self._upsert(VECTORS, list(last), vectors[list(last.values())], about)
+        given = (self._vectors, list(last), vectors[list(last.values())], about)
+        try:
+            await self._upsert(*given)
+        except StorageError as error:
+            if "dimension" not in error.message or await self._client.count(self._vectors):
+                raise
+            async with self._making:  # a collection that was emptied still holds to the dimensions it had
+                await self._client.drop(self._vectors)
+                await self._client.make(self._vectors)
+                await self._upsert(*given)
 
     async def describe(self, about: About) -> None:
         if not about:
@@ -134,18 +157,30 @@ class ChromaStore:
             hits = await self._holding(query, where)
         return sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
 
+    async def vectors(self, chunk_ids: Collection[str]) -> Mapping[str, Vectors]:
+        ids, found = list(chunk_ids), dict[str, Vectors]()
+        for start in range(0, len(ids), BATCH):
+            page = await self._client.call(self._vectors, "get", ids=ids[start : start + BATCH], include=["embeddings"])
+            if page and len(page["ids"]):
+                found |= zip(page["ids"], np.asarray(page["embeddings"], np.float32), strict=True)
+        return found
+
+    async def similar(self, word: str, *, where: Filter) -> list[str]:
+        """As `spelling.FuzzyText` says; a server has no way to tell, and gives none."""
+        return await asyncio.to_thread(self._text.similar, word, where=where) if self._text else []
+
     async def count(self) -> Held:
-        chunks = (await asyncio.to_thread(self._text.count)) if self._text else await self._client.count(CHUNKS)
-        return Held(chunks, await self._client.count(VECTORS))
+        chunks = (await asyncio.to_thread(self._text.count)) if self._text else await self._client.count(self._chunks)
+        return Held(chunks, await self._client.count(self._vectors))
 
     async def inventory(self) -> Mapping[str, Held]:
-        counts = {CHUNKS: Counter[str](), VECTORS: Counter[str]()}
+        counts = {self._chunks: Counter[str](), self._vectors: Counter[str]()}
         for name in self._names:
             async for page in self._client.pages(name, where=None, include=[]):
                 counts[name].update(key.rpartition(":")[0] for key in page["ids"])
         if self._text:
-            counts[CHUNKS] = Counter(await asyncio.to_thread(self._text.inventory))
-        chunks, vectors = counts[CHUNKS], counts[VECTORS]
+            counts[self._chunks] = Counter(await asyncio.to_thread(self._text.inventory))
+        chunks, vectors = counts[self._chunks], counts[self._vectors]
         return {key: Held(chunks[key], vectors[key]) for key in chunks.keys() | vectors.keys()}
 
     async def maintain(self) -> None:
@@ -153,10 +188,16 @@ class ChromaStore:
         if self._text:
             await asyncio.to_thread(self._text.maintain)
 
+    async def drop(self) -> None:
+        if self._text:
+            await asyncio.to_thread(self._text.empty)
+        for name in self._names:
+            await self._client.drop(name)
+
     @property
     def _names(self) -> tuple[str, ...]:
         """The collections in use."""
-        return (VECTORS,) if self._text else (CHUNKS, VECTORS)
+        return (self._vectors,) if self._text else (self._chunks, self._vectors)
 
     async def _upsert(
         self, name: str, ids: list[str], vectors: Vectors, about: About, texts: "list[str] | None" = None
@@ -169,13 +210,13 @@ class ChromaStore:
             await self._client.call(name, "upsert", ids=ids[rows], embeddings=embeddings, metadatas=metadatas, **given)
 
     async def _nearest(self, query: Vectors, limit: int, where: Filter) -> list[Scored]:
-        held = await self._client.dimensions(VECTORS)
+        held = await self._client.dimensions(self._vectors)
         if held and held != len(query):
             raise wrong_dimensions(self._client.place, held, len(query))
-        if not (count := min(limit, await self._client.count(VECTORS))):
+        if not (count := min(limit, await self._client.count(self._vectors))):
             return []
         found = await self._client.call(
-            VECTORS,
+            self._vectors,
             "query",
             query_embeddings=[np.asarray(query, np.float32).tolist()],
             n_results=count,
@@ -190,7 +231,7 @@ class ChromaStore:
     async def _scanned(self, query: Vectors, where: Filter) -> list[Scored]:
         """All that is admitted, exactly: Chroma's graph gives up before it has met the few that pass a filter."""
         hits: list[Scored] = []
-        async for page in self._client.pages(VECTORS, where=_where(where), include=["embeddings"]):
+        async for page in self._client.pages(self._vectors, where=_where(where), include=["embeddings"]):
             cosines = np.asarray(page["embeddings"], np.float32) @ query
             pairs = zip(page["ids"], cosines.tolist(), strict=True)
             hits += [Scored(key, key.rpartition(":")[0], cosine) for key, cosine in pairs]
@@ -203,7 +244,7 @@ class ChromaStore:
         phrases = query_phrases(query)
         found = await asyncio.gather(*(self._having(each, where) for each in (*asked, *phrases)))
         held = {key: text.split() for texts in found for key, text in texts.items()}
-        total = max(await self._client.count(CHUNKS), len(held))
+        total = max(await self._client.count(self._chunks), len(held))
         rarity = {word: _idf(total, len(texts)) for [word], texts in zip(asked, found, strict=False)}
         average = sum(map(len, held.values())) / max(1, len(held))
         scores = {key: _bm25(Counter(text), len(text) / average, wanted, rarity) for key, text in held.items()}
@@ -213,7 +254,7 @@ class ChromaStore:
 
     async def _having(self, sequence: Sequence[str], where: Filter) -> dict[str, str]:
         rows = self._client.call(
-            CHUNKS,
+            self._chunks,
             "get",
             where=_where(where),
             where_document={"$contains": _spaced(sequence)},

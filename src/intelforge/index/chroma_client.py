@@ -2,13 +2,15 @@
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from intelforge.core.errors import ErrorCode, StorageError
 from intelforge.index.rest import Rest
-from intelforge.index.server_url import Server
+from intelforge.index.server_url import FULL, Server, full
 
 PAGE: Final = 1000
 GRAPH: Final = {"hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 200}}
@@ -16,14 +18,14 @@ TENANT: Final = "/api/v2/tenants/default_tenant/databases/default_database/colle
 """Chroma's version 2 API, which its servers have had since 0.6"""
 
 
-class Chroma:
+class Chroma(ABC):
     """What both ways have in common. `call` takes what Chroma's API takes, by the same names."""
 
     place: str
 
+    @abstractmethod
     async def call(self, name: str, method: str, **given: Any) -> Any:
         """None when there is no such collection."""
-        raise NotImplementedError
 
     async def pages(self, name: str, *, where: dict[str, Any] | None, include: list[str]) -> AsyncIterator[Any]:
         """What `get` gives, some rows at a time."""
@@ -41,7 +43,8 @@ class Chroma:
     async def dimensions(self, name: str) -> int:
         """Of the vectors that are held; 0 when there are none."""
         found = await self.call(name, "get", limit=1, include=["embeddings"])
-        return len(found["embeddings"][0]) if found and len(found["ids"]) else 0
+        vectors = found["embeddings"] if found else []
+        return len(vectors[0]) if len(vectors) else 0
 
 
 class Service(Chroma):
@@ -102,10 +105,16 @@ class Folder(Chroma):
         )
 
     async def drop(self, name: str) -> None:
-        await asyncio.to_thread(self._locked, lambda client: client.delete_collection(name))
+        await asyncio.to_thread(self._locked, lambda client: self._drop(client, name))
 
     async def call(self, name: str, method: str, **given: Any) -> Any:
         return await asyncio.to_thread(self._locked, lambda client: self._call(client, name, method, given))
+
+    def _drop(self, client: Any, name: str) -> None:
+        from chromadb.errors import NotFoundError
+
+        with suppress(NotFoundError):
+            client.delete_collection(name)
 
     def _call(self, client: Any, name: str, method: str, given: dict[str, Any]) -> Any:
         from chromadb.errors import NotFoundError
@@ -143,6 +152,8 @@ class Folder(Chroma):
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> StorageError:
+        if FULL.search(str(error)):
+            return full(self.place)
         return StorageError(
             f"the index {self._folder} cannot be used ({str(error)[:200]})",
             hint="delete that folder and run: intelforge sync (it rebuilds the index from the database)",

@@ -95,9 +95,7 @@ def in_folder(folder: Path, precision: str | None, *, cache: Path) -> Encoder:
 
     Reads its small files alone. Raises ModelError for a folder without a model, or with one that is not understood.
     """
-    if not (folder / TOKENIZER).is_file():
-        raise _missing(folder, TOKENIZER)
-    exported = next((folder / name for name in GRAPHS if (folder / name).is_file()), None)
+    exported = exported_graph(folder)
     if exported and precision:
         raise ConfigError(f"{exported} has the precision it was exported with", hint="leave out ?precision=")
     _check_modules(folder)
@@ -110,7 +108,7 @@ def in_folder(folder: Path, precision: str | None, *, cache: Path) -> Encoder:
     return Encoder(
         name=name,
         dimensions=_dimensions(folder, config),
-        max_tokens=_max_tokens(folder, config),
+        max_tokens=max_tokens(folder),
         tokenizer=folder / TOKENIZER,
         read_tokenizer=(folder / TOKENIZER).read_bytes,
         graph=graph or (lambda: str(exported)),
@@ -118,6 +116,13 @@ def in_folder(folder: Path, precision: str | None, *, cache: Path) -> Encoder:
         pooling=pooling,
         prompts=_prompts(folder),
     )
+
+
+def exported_graph(folder: Path) -> Path | None:
+    """The graph in a folder, if there is one; ModelError when it holds no tokenizer."""
+    if not (folder / TOKENIZER).is_file():
+        raise missing(folder, TOKENIZER)
+    return next((folder / name for name in GRAPHS if (folder / name).is_file()), None)
 
 
 def _bert(folder: Path, config: _Config, pooling: str, cache: Path, precision: str) -> WrittenGraph:
@@ -170,11 +175,13 @@ def _prompts(folder: Path) -> Mapping[TextKind, str]:
     return {kind: facts.prefix(kind) for kind in TextKind}
 
 
-def _max_tokens(folder: Path, config: _Config) -> int:
+def max_tokens(folder: Path) -> int:
+    """How many tokens the model in a folder reads at once, special ones counted."""
     if limit := _read(folder / "sentence_bert_config.json", _Sentences).max_seq_length:
         return limit
     written = _read(folder / "tokenizer_config.json", _TokenizerConfig).model_max_length
-    return int(min((limit for limit in (written, config.max_position_embeddings) if limit), default=USUAL_TOKENS))
+    positions = _read(folder / "config.json", _Config).max_position_embeddings
+    return int(min((limit for limit in (written, positions) if limit), default=USUAL_TOKENS))
 
 
 def _dimensions(folder: Path, config: _Config) -> int:
@@ -200,7 +207,7 @@ def _digest(folder: Path, model: Path) -> str:
             if (folder / small).is_file():
                 digest.update((folder / small).read_bytes())
     except OSError as error:
-        raise _missing(folder, f"{' or '.join((*GRAPHS, WEIGHTS))} that can be read") from error
+        raise missing(folder, f"{' or '.join((*GRAPHS, WEIGHTS))} that can be read") from error
     return digest.hexdigest()[:8]
 
 
@@ -213,7 +220,8 @@ def _add_sample(digest: Any, path: Path) -> None:
             digest.update(source.read(BLOCK))
 
 
-def _missing(folder: Path, what: str) -> ModelError:
+def missing(folder: Path, what: str) -> ModelError:
+    """A folder lacks what makes it one of a model."""
     return ModelError(
         f"{folder} holds no {what}",
         hint="name the folder of a sentence-transformers or ONNX model",

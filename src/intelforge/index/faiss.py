@@ -17,12 +17,13 @@ import numpy as np
 from intelforge.core.errors import InvalidInputError
 from intelforge.core.values import Chunk
 from intelforge.index import faiss_vectors
-from intelforge.index.faiss_vectors import FaissVectors, check_installed
-from intelforge.index.protocol import EVERYTHING, NOTHING_KNOWN, About, Filter, Held, Scored, Vectors
+from intelforge.index.faiss_vectors import FaissVectors, check_installed, state
+from intelforge.index.protocol import EVERYTHING, NOTHING_KNOWN, About, Filter, Held, Scored, Vectors, folder_of_version
+from intelforge.index.server_url import wrong_dimensions
 from intelforge.index.sqlite_text import TextIndex, know
 
 
-def open_store(url: str, *, root: Path) -> "FaissStore":
+def open_store(url: str, *, root: Path, version: int = 1) -> "FaissStore":
     """The store in the folder named by the URL, relative to `root`; it is made by `async with`.
 
     Raises InvalidInputError for a URL without a folder, BackendError when FAISS is not installed.
@@ -31,13 +32,14 @@ def open_store(url: str, *, root: Path) -> "FaissStore":
     if not folder:
         raise InvalidInputError(f"{url!r} names no folder", hint="write it as faiss:.intelforge/index")
     check_installed()
-    return FaissStore(root / Path(folder).expanduser())
+    return FaissStore(folder_of_version(root / Path(folder).expanduser(), version))
 
 
 class FaissStore:
     """Chunks and vectors in a folder. May be used by several tasks and processes at once."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._text = TextIndex(folder / "index.sqlite", tables=faiss_vectors.TABLES)
         self._vectors = FaissVectors(self._text, folder / "graph.npz")
 
@@ -75,6 +77,13 @@ class FaissStore:
             return await asyncio.to_thread(self._text.search, query, limit=limit, where=where)
         return await asyncio.to_thread(self._nearest, query, limit, where)
 
+    async def vectors(self, chunk_ids: Collection[str]) -> Mapping[str, Vectors]:
+        return await asyncio.to_thread(self._of, chunk_ids)
+
+    async def similar(self, word: str, *, where: Filter) -> list[str]:
+        """As `spelling.FuzzyText` says."""
+        return await asyncio.to_thread(self._text.similar, word, where=where)
+
     async def count(self) -> Held:
         return await asyncio.to_thread(self._count)
 
@@ -85,12 +94,16 @@ class FaissStore:
         await asyncio.to_thread(self._text.maintain)
         await asyncio.to_thread(self._vectors.maintain)
 
+    async def drop(self) -> None:
+        await asyncio.to_thread(self._text.empty, faiss_vectors.EMPTIED)
+        await asyncio.to_thread(self._vectors.forget)
+
     def _add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors, about: About) -> None:
         """Vectors are kept in float16: half the disk and the reading, with the same ranking."""
         last = {chunk_id: row for row, chunk_id in enumerate(chunk_ids)}
         kept = np.asarray(vectors, np.float16)
         with self._text.writing() as connection:
-            _set_dimensions(connection, kept.shape[1])
+            _set_dimensions(connection, kept.shape[1], str(self._folder))
             numbers = know(connection, (chunk_id.rpartition(":")[0] for chunk_id in last), about)
             connection.executemany(
                 "INSERT OR REPLACE INTO vectors (id, document, vector) VALUES (?, ?, ?)",
@@ -103,6 +116,11 @@ class FaissStore:
             rows = connection.execute(NAMES, (json.dumps(list(scores)),)).fetchall()
         hits = [Scored(chunk_id, document_id, scores[number]) for number, chunk_id, document_id in rows]
         return sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id))
+
+    def _of(self, chunk_ids: Collection[str]) -> Mapping[str, Vectors]:
+        with self._text.reading() as connection:
+            rows = connection.execute(VECTORS_OF, (json.dumps(list(chunk_ids)),)).fetchall()
+        return {key: np.frombuffer(vector, np.float16).astype(np.float32) for key, vector in rows}
 
     def _count(self) -> Held:
         with self._text.reading() as connection:
@@ -117,6 +135,7 @@ NAMES = """
 SELECT vectors.number, vectors.id, documents.id FROM vectors JOIN documents ON documents.number = document
 WHERE vectors.number IN (SELECT value FROM json_each(?))
 """
+VECTORS_OF = "SELECT id, vector FROM vectors WHERE id IN (SELECT value FROM json_each(?))"
 COUNT = "SELECT (SELECT count(*) FROM chunks), (SELECT count(*) FROM vectors)"
 INVENTORY = """
 SELECT documents.id, sum(chunk), sum(vector) FROM (
@@ -125,10 +144,11 @@ SELECT documents.id, sum(chunk), sum(vector) FROM (
 """
 
 
-def _set_dimensions(connection: sqlite3.Connection, dimensions: int) -> None:
-    """Vectors of other dimensions are another embedder's: they are dropped."""
-    changed = connection.execute(
-        "UPDATE state SET value = ? WHERE name = 'dimensions' AND value != ?", (dimensions, dimensions)
-    )
-    if changed.rowcount:
-        connection.execute("DELETE FROM vectors")
+def _set_dimensions(connection: sqlite3.Connection, dimensions: int, place: str) -> None:
+    """Raises StorageError when vectors of other dimensions are held: those are another embedder's."""
+    held = state(connection, "dimensions")
+    if held == dimensions:
+        return
+    if connection.execute("SELECT 1 FROM vectors LIMIT 1").fetchone():
+        raise wrong_dimensions(place, held, dimensions)
+    connection.execute("UPDATE state SET value = ? WHERE name = 'dimensions'", (dimensions,))

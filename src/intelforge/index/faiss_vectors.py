@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from intelforge.core.errors import BackendError, ErrorCode, StorageError
 from intelforge.index.protocol import Filter, Vectors
+from intelforge.index.server_url import wrong_dimensions
 from intelforge.index.sqlite_text import TextIndex, admitted
 
 TABLES: Final = """
@@ -28,17 +29,23 @@ CREATE TRIGGER vectors_go AFTER DELETE ON documents BEGIN DELETE FROM vectors WH
 INSERT INTO state VALUES ('store', hex(randomblob(16)));
 INSERT INTO state VALUES ('dimensions', 0);
 """
+EMPTIED: Final = """
+DELETE FROM vectors;
+UPDATE state SET value = 0 WHERE name = 'dimensions';
+"""
 
 GRAPH_FROM: Final = 50_000
 LINKS: Final = 32
 """of each vector in the graph"""
-CANDIDATES: Final = 200
-"""least number that a search in the graph keeps in view"""
+CANDIDATES: Final = 2000
+"""least number that a search in the graph keeps in view: questions lie apart from texts, and many a path ends early"""
 MOSTLY: Final = 0.5
 """share of the vectors a filter must admit for the graph to be worth it; for fewer a scan of those is as fast"""
 STALE: Final = 0.2
 """share of the graph that may be dead, or missing from its file, before it is built again"""
 BATCH: Final = 20_000
+MASKS: Final = 8
+"""kept of filters; each has a byte for every vector"""
 
 Positions = NDArray[np.int64]
 
@@ -56,6 +63,7 @@ class FaissVectors:
         self._owners: Positions = np.zeros(0, np.int64)
         """by position in the index: number of the row, number of its document (0 when it is gone)"""
         self._masks: dict[Filter, NDArray[np.bool_]] = {}
+        """of the filters asked for last, the latest at the end"""
         self._saved = 0
         """vectors in the file of the graph; 0 when there is none"""
 
@@ -68,12 +76,7 @@ class FaissVectors:
             if self._index is None:
                 return []
             if self._index.d != len(query):
-                raise StorageError(
-                    f"the index {self._file.parent} holds vectors of {self._index.d} dimensions, "
-                    f"and the embedder gives {len(query)}",
-                    hint="run: intelforge sync (it embeds anew), or name the embedder used before",
-                    code=ErrorCode.UNSUPPORTED,
-                )
+                raise wrong_dimensions(str(self._file.parent), self._index.d, len(query))
             positions, scores = self._nearest(np.asarray(query, np.float32)[None], limit, self._mask(connection, where))
             return list(zip(self._numbers[positions].tolist(), scores.tolist(), strict=True))
 
@@ -88,12 +91,16 @@ class FaissVectors:
                     return
                 dimensions = self._index.d
             index, numbers, owners = _loaded(connection, _graph(dimensions), 0)
-            version = _state(connection, "version")
-            self._save(index, numbers, _state(connection, "store"))
+            version = state(connection, "version")
+            self._save(index, numbers, state(connection, "store"))
         with self._lock:
             self._index, self._numbers, self._owners, self._saved = index, numbers, owners, len(numbers)
             self._version = -1 if version != self._version else version
             self._masks.clear()
+
+    def forget(self) -> None:
+        """Removes the file of the graph, which stands for vectors that are gone."""
+        self._file.unlink(missing_ok=True)
 
     def _nearest(self, query: Vectors, limit: int, mask: NDArray[np.bool_]) -> tuple[Positions, NDArray[np.float32]]:
         faiss = _faiss()
@@ -114,16 +121,20 @@ class FaissVectors:
 
     def _mask(self, connection: sqlite3.Connection, where: Filter) -> NDArray[np.bool_]:
         """Which positions hold vectors of documents that the filter admits."""
-        if where not in self._masks:
+        mask = self._masks.pop(where, None)
+        if mask is None:
             condition, parameters = admitted(where)
             found = connection.execute(f"SELECT number FROM documents WHERE {condition}", parameters)  # noqa: S608
             allowed = np.fromiter((number for (number,) in found), np.int64)
-            self._masks[where] = np.isin(self._owners, allowed) & (self._owners > 0)
-        return self._masks[where]
+            mask = np.isin(self._owners, allowed) & (self._owners > 0)
+        self._masks[where] = mask
+        if len(self._masks) > MASKS:
+            del self._masks[next(iter(self._masks))]
+        return mask
 
     def _follow(self, connection: sqlite3.Connection) -> None:
         """Takes over what was written since, here or by another process."""
-        version, dimensions = _state(connection, "version"), _state(connection, "dimensions")
+        version, dimensions = state(connection, "version"), state(connection, "dimensions")
         if version == self._version:
             return
         self._masks.clear()
@@ -131,22 +142,26 @@ class FaissVectors:
             self._start(connection, dimensions)
         if self._index is not None:
             last = int(self._numbers[-1]) if len(self._numbers) else 0
-            self._index, numbers, _ = _loaded(connection, self._index, last)
+            self._index, numbers, owners = _loaded(connection, self._index, last)
             self._numbers = np.concatenate([self._numbers, numbers])
-            self._owners = _owners(connection, self._numbers)
+            self._owners = np.concatenate([self._owners, owners])
+            [there] = connection.execute("SELECT count(*) FROM vectors").fetchone()
+            if there != np.count_nonzero(self._owners):  # rows only come, with higher numbers, and go
+                self._owners = _owners(connection, self._numbers)
         self._version = version
 
     def _start(self, connection: sqlite3.Connection, dimensions: int) -> None:
         faiss = _faiss()
-        self._numbers, self._saved, self._index = np.zeros(0, np.int64), 0, None
+        self._numbers, self._owners, self._saved, self._index = np.zeros(0, np.int64), np.zeros(0, np.int64), 0, None
         if not dimensions:
             return
         unreadable = (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile)
         with suppress(*unreadable), self._file.open("rb") as file, np.load(file) as kept:
-            if str(kept["store"]) == _state(connection, "store"):
+            if str(kept["store"]) == state(connection, "store"):
                 index = faiss.deserialize_index(kept["graph"])
                 if index.d == dimensions and index.ntotal == len(kept["numbers"]):
                     self._index, self._numbers, self._saved = index, kept["numbers"], index.ntotal
+                    self._owners = np.zeros(len(self._numbers), np.int64)
         if self._index is None:
             self._index = faiss.IndexFlatIP(dimensions)
 
@@ -204,5 +219,5 @@ def _owners(connection: sqlite3.Connection, numbers: Positions) -> Positions:
     return owners
 
 
-def _state(connection: sqlite3.Connection, name: str) -> Any:
+def state(connection: sqlite3.Connection, name: str) -> Any:
     return connection.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()[0]

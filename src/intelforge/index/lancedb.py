@@ -8,11 +8,9 @@ after a power cut the last versions can be missing, which `inventory` shows.
 
 import asyncio
 import ctypes
-import hashlib
-import math
 import os
 import random
-import re
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -24,11 +22,19 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from intelforge.core.errors import BusyError, ErrorCode, IntelForgeError, InvalidInputError, StorageError
+from intelforge.core.errors import BusyError, ErrorCode, InvalidInputError, StorageError
+from intelforge.core.reports import Tuning
 from intelforge.core.values import Attributes, Chunk
-from intelforge.index.analysis import LONGEST_TERM, STOP_WORDS, quoted_phrases, terms, terms_text
+from intelforge.index.analysis import quoted_phrases, terms
+from intelforge.index.lancedb_errors import translated
+from intelforge.index.lancedb_filter import among, attribute_sql, filter_sql
 from intelforge.index.lancedb_import import import_lancedb
-from intelforge.index.protocol import EVERYTHING, NOTHING_KNOWN, About, Filter, Held, Scored, Vectors
+from intelforge.index.lancedb_indices import index_scalars, index_terms
+from intelforge.index.lancedb_rows import chunk_rows, vector_rows
+from intelforge.index.lancedb_tuning import maintain_vectors, tune, tuned, tuning_of
+from intelforge.index.protocol import EVERYTHING, NOTHING_KNOWN, About, Filter, Held, Scored, Vectors, folder_of_version
+from intelforge.index.server_url import wrong_dimensions
+from intelforge.index.spelling import likeliest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,24 +46,21 @@ VECTORS = "vectors"
 
 ATTRIBUTES = ("labels", "modified", "quality")
 """columns that filters ask for, beside `document_id`"""
-INDEXED = (("labels", "LabelList"), ("document_id", "BTree"))
-"""columns with an index of their own; the numbers are read by a scan, which is quick and seldom asked for"""
 LONGEST_QUERY = 1000
 """terms; a longer query is a document, and its first thousand terms say what it is about"""
+SIMILAR_ROWS = 200
+"""chunks with a word spelt alike that are looked at for that word"""
 PHRASE_CANDIDATES = 2000
 """chunks that hold all words of a quoted phrase and are looked through for it, best first"""
-ANN_FROM = 50_000
-"""vectors from which on an approximate index pays; below, a scan of all is exact and as fast"""
-PROBES = 40
-"""partitions of the approximate index that one search reads"""
+NO_VECTORS = Tuning(rows=0, dimensions=0, reason="no vectors are held")
+INDEX_CACHE, METADATA_CACHE = 512 << 20, 128 << 20
+"""bytes of the indices and of what describes the files that stay in memory; Lance's own limits are several GB"""
 KEEP_VERSIONS = timedelta(minutes=10)
 """how long a reader in another process may go on with the version it opened"""
 ATTEMPTS = 12
-CONFLICT = re.compile(r"conflict|concurrent|too many.*retries", re.IGNORECASE)
-"""what Lance says when another process committed first"""
 
 
-def open_store(url: str, *, root: Path) -> "LanceStore":
+def open_store(url: str, *, root: Path, version: int = 1) -> "LanceStore":
     """The store in the folder named by the URL, relative to `root`. The folder is made by the first write.
 
     Raises InvalidInputError for a URL without a folder. Nothing is read before `async with`.
@@ -65,7 +68,7 @@ def open_store(url: str, *, root: Path) -> "LanceStore":
     folder = url.partition(":")[2].removeprefix("//")
     if not folder:
         raise InvalidInputError(f"{url!r} names no folder", hint="write it as lancedb:.intelforge/index")
-    return LanceStore(root / Path(folder).expanduser())
+    return LanceStore(folder_of_version(root / Path(folder).expanduser(), version))
 
 
 class LanceStore:
@@ -78,10 +81,14 @@ class LanceStore:
         self._opening = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        os.environ.setdefault("LANCE_LOG", "error")  # Lance writes notices to stderr otherwise
+        os.environ.setdefault("LANCEDB_LOG", "error")  # Lance writes notices to stderr otherwise
         lancedb = await asyncio.to_thread(import_lancedb)
         with translated(self._folder):
-            self._connection = await lancedb.connect_async(self._folder, read_consistency_interval=timedelta(0))
+            self._connection = await lancedb.connect_async(
+                self._folder,
+                read_consistency_interval=timedelta(0),
+                session=lancedb.Session(index_cache_size_bytes=INDEX_CACHE, metadata_cache_size_bytes=METADATA_CACHE),
+            )
         return self
 
     async def __aexit__(
@@ -97,21 +104,21 @@ class LanceStore:
     async def add(self, chunks: Sequence[Chunk], about: About = NOTHING_KNOWN) -> None:
         if not chunks:
             return
-        rows = await asyncio.to_thread(_chunk_rows, chunks, about)
+        rows = await asyncio.to_thread(chunk_rows, chunks, about)
         await self._upsert(CHUNKS, rows)
 
     async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors, about: About = NOTHING_KNOWN) -> None:
         if len(chunk_ids) != len(vectors):
             raise InvalidInputError(f"{len(chunk_ids)} chunks were given {len(vectors)} vectors")
         if len(chunk_ids):
-            await self._upsert(VECTORS, _vector_rows(chunk_ids, vectors, about))
+            await self._upsert(VECTORS, vector_rows(chunk_ids, vectors, about))
 
     async def describe(self, about: About) -> None:
         alike: dict[Attributes, list[str]] = {}
         for document_id, attributes in about.items():
             alike.setdefault(attributes, []).append(document_id)
         for attributes, document_ids in alike.items():
-            where, values = _among("document_id", document_ids), _attribute_sql(attributes)
+            where, values = among("document_id", document_ids), attribute_sql(attributes)
             for name in (CHUNKS, VECTORS):
                 if table := await self._table(name):
                     await self._write(partial(table.update, where=where, updates_sql=values))
@@ -119,7 +126,7 @@ class LanceStore:
     async def delete(self, document_ids: Collection[str]) -> None:
         if not document_ids:
             return
-        where = _among("document_id", document_ids)
+        where = among("document_id", document_ids)
         for name in (CHUNKS, VECTORS):
             if table := await self._table(name):
                 await self._write(partial(table.delete, where))
@@ -129,8 +136,27 @@ class LanceStore:
             raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
         with translated(self._folder):
             if isinstance(query, str):
-                return await self._search_text(query, limit, _filter_sql(where))
-            return await self._search_vector(query, limit, _filter_sql(where))
+                return await self._search_text(query, limit, filter_sql(where))
+            return await self._search_vector(query, limit, filter_sql(where))
+
+    async def similar(self, word: str, *, where: Filter) -> list[str]:
+        """As `spelling.FuzzyText` says: the words are read from the best rows of a fuzzy match."""
+        with translated(self._folder):
+            table = await self._table(CHUNKS)
+            rows = await _match(table, [word.lower()], SIMILAR_ROWS, filter_sql(where), fuzzy=True) if table else []
+        return likeliest(word, Counter(term for row in rows for term in set(row["terms"].lower().split())))
+
+    async def vectors(self, chunk_ids: Collection[str]) -> Mapping[str, Vectors]:
+        found: dict[str, Vectors] = {}
+        with translated(self._folder):
+            table = await self._table(VECTORS) if chunk_ids else None
+            if table is None:
+                return found
+            documents = among("document_id", {chunk_id.rpartition(":")[0] for chunk_id in chunk_ids})
+            where = f"{documents} AND {among('id', chunk_ids)}"
+            rows = await table.query().where(where).select(["id", "vector"]).to_arrow()
+        matrix = [np.asarray(vector, np.float32) for vector in rows["vector"].to_numpy(zero_copy_only=False)]
+        return dict(zip(rows["id"].to_pylist(), matrix, strict=True))
 
     async def count(self) -> Held:
         with translated(self._folder):
@@ -146,8 +172,25 @@ class LanceStore:
             if table := await self._table(name):
                 await self._write(lambda table=table: table.optimize(cleanup_older_than=KEEP_VERSIONS))  # type: ignore[misc]
         if table := await self._table(VECTORS):
-            await self._write(lambda: _index_vectors(table))
+            await self._write(lambda: maintain_vectors(table))
         await asyncio.to_thread(_give_memory_back)
+
+    async def tuning(self) -> Tuning:
+        with translated(self._folder):
+            table = await self._table(VECTORS)
+            return await tuning_of(table) if table else NO_VECTORS
+
+    async def tune(self, *, apply: bool) -> Tuning:
+        with translated(self._folder):
+            table = await self._table(VECTORS)
+            return await tune(table, apply=apply) if table else NO_VECTORS
+
+    async def drop(self) -> None:
+        for table in self._tables.values():
+            table.close()  # type: ignore[no-untyped-call]
+        self._tables.clear()
+        with translated(self._folder):
+            await asyncio.to_thread(_remove, self._folder)
 
     async def _search_text(self, query: str, limit: int, where: str) -> list[Scored]:
         table = await self._table(CHUNKS)
@@ -171,7 +214,12 @@ class LanceStore:
         table = await self._table(VECTORS)
         if table is None:
             return []
-        search = table.query().nearest_to(query.astype(np.float16)).distance_type("cosine").nprobes(PROBES)
+        held = (await table.schema()).field("vector").type.list_size
+        if held != len(query):
+            raise wrong_dimensions(str(self._folder), held, len(query))
+        search = table.query().nearest_to(query.astype(np.float16)).distance_type("cosine")
+        if found := await tuned(table):
+            search = found.applied(search, limit=limit, filtered=bool(where))
         if where:
             search = search.where(where)
         rows = await search.select(["id", "document_id", "_distance"]).limit(limit).to_list()
@@ -208,7 +256,10 @@ class LanceStore:
                 await asyncio.sleep(random.uniform(0, min(1.0, 0.01 * 2**attempt)))  # noqa: S311 - jitter
 
     async def _table(self, name: str, *, schema: "pa.Schema | None" = None) -> "AsyncTable | None":
-        """The open table; with a schema it is created when absent, or when its vectors have other dimensions."""
+        """The open table; with a schema it is made when absent, of an earlier format, or empty with other dimensions.
+
+        Raises StorageError when it holds vectors of other dimensions than the schema.
+        """
         if self._connection is None:
             raise StorageError(f"the index {self._folder} is not open", code=ErrorCode.INTERNAL)
         async with self._opening:
@@ -221,17 +272,26 @@ class LanceStore:
                     return None
                 if schema is None and not {*ATTRIBUTES} <= set((await table.schema()).names):
                     return None  # of an earlier format: as good as absent, so that it is filled again
-                if schema is not None and await table.schema() != schema:
-                    table = await self._connection.create_table(name, schema=schema, mode="overwrite")
+            if table is not None and schema is not None and await table.schema() != schema:
+                await self._refuse_dimensions(table, schema)
+                self._tables.pop(name, None)
+                table = await self._connection.create_table(name, schema=schema, mode="overwrite")
             if table is None and schema is not None:
                 table = await self._connection.create_table(name, schema=schema, exist_ok=True)
             if schema is not None and table is not None and name not in self._tables:
-                await _index_scalars(table)
+                await index_scalars(table)
                 if name == CHUNKS:
-                    await _index_terms(table)
+                    await index_terms(table)
             if table is not None:
                 self._tables[name] = table
             return table
+
+    async def _refuse_dimensions(self, table: "AsyncTable", schema: "pa.Schema") -> None:
+        held = await table.schema()
+        if {"vector", *ATTRIBUTES} <= {*held.names} and "vector" in schema.names:
+            size, asked = (each.field("vector").type.list_size for each in (held, schema))
+            if size != asked and await table.count_rows():
+                raise wrong_dimensions(str(self._folder), size, asked)
 
     async def _opened(self, name: str) -> "AsyncTable | None":
         """The table; None while another process makes it, whose folder is there before it."""
@@ -247,127 +307,27 @@ class LanceStore:
         return await asyncio.to_thread((self._folder / f"{name}.lance").is_dir)
 
 
-class translated:  # noqa: N801 - used as a function
-    """Turns what LanceDB raises into IntelForgeError."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if not isinstance(error, Exception) or isinstance(error, IntelForgeError):
-            return
-        text = " ".join(str(error).split())
-        if CONFLICT.search(text):
-            raise BusyError(f"the index {self._folder} is being written by others", hint="try again") from error
-        for sign, code, what, hint in SIGNS:
-            if sign in text.lower():
-                raise StorageError(f"the index {self._folder} {what}", hint=hint, code=code) from error
-        raise StorageError(
-            f"the index {self._folder} cannot be used ({text[:200]})",
-            hint="delete that folder and run: intelforge sync (it rebuilds the index from the database)",
-            code=ErrorCode.DAMAGED,
-        ) from error
-
-
-SIGNS = (
-    ("no space left", ErrorCode.DISK_FULL, "cannot be written: the disk is full", "free some space, then sync again"),
-    ("disk quota", ErrorCode.DISK_FULL, "cannot be written: the disk quota is used up", "free some space"),
-    ("read-only file system", ErrorCode.READ_ONLY, "cannot be written: the disk is read-only", "move the workspace"),
-    ("permission denied", ErrorCode.READ_ONLY, "may not be read or written", "check the permissions of the folder"),
-)
-
-
-def _chunk_rows(chunks: Sequence[Chunk], about: About) -> "pa.Table":
-    import pyarrow as pa
-
-    last = {chunk.id: chunk for chunk in chunks}
-    document_ids = [chunk.document_id for chunk in last.values()]
-    columns = {
-        "id": pa.array(list(last), pa.string()),
-        "document_id": pa.array(document_ids, pa.string()),
-        "terms": pa.array([terms_text(chunk.embedding_text) for chunk in last.values()], pa.string()),
-    }
-    return pa.table(columns | _attribute_columns(document_ids, about))
-
-
-def _attribute_columns(document_ids: Sequence[str], about: About) -> dict[str, "pa.Array"]:
-    import pyarrow as pa
-
-    found = [about.get(document_id, Attributes()) for document_id in document_ids]
-    labels = {attributes: sorted(map(_key, attributes.labels)) for attributes in set(found)}
-    return {
-        "labels": pa.array([labels[attributes] for attributes in found], pa.list_(pa.string())),
-        "modified": pa.array([attributes.modified for attributes in found], pa.float64()),
-        "quality": pa.array([attributes.quality for attributes in found], pa.float64()),
-    }
-
-
-def _key(label: str) -> str:
-    """A label as it stands in the index and in SQL: hexadecimal digits, whatever a principal or tag is called."""
-    return hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def _attribute_sql(attributes: Attributes) -> dict[str, str]:
-    labels = ", ".join(f"'{_key(label)}'" for label in sorted(attributes.labels))
-    array = f"[{labels}]" if labels else "arrow_cast([], 'List(Utf8)')"
-    return {"labels": array, "modified": repr(attributes.modified), "quality": repr(attributes.quality)}
-
-
-def _filter_sql(where: Filter) -> str:
-    """The filter as Lance's SQL; empty when everything passes. All text in it is hashed, all else are numbers."""
-    clauses = [_has_any(group) for group in where.any_of]
-    if where.none_of:
-        clauses.append(f"NOT {_has_any(where.none_of)}")
-    if where.documents is not None:
-        clauses.append(_among("document_id", where.documents))
-    if where.since is not None:
-        clauses.append(f"modified >= {float(where.since)!r}")
-    if where.until is not None:
-        clauses.append(f"modified < {float(where.until)!r}")
-    if where.least_quality > 0:
-        clauses.append(f"quality >= {float(where.least_quality)!r}")
-    return " AND ".join(clauses)
-
-
-def _has_any(labels: Collection[str]) -> str:
-    keys = ", ".join(f"'{_key(label)}'" for label in sorted(labels))
-    return f"array_has_any(labels, [{keys}])" if keys else "false"
-
-
-def _among(column: str, values: Collection[str]) -> str:
-    literals = ", ".join("'" + value.replace("'", "''") + "'" for value in sorted(set(values)))
-    return f"{column} IN ({literals})" if literals else "false"
-
-
-def _vector_rows(chunk_ids: Sequence[str], vectors: Vectors, about: About) -> "pa.Table":
-    """Vectors are kept in float16: half the disk and the reading, with the same ranking."""
-    import pyarrow as pa
-
-    last = {chunk_id: row for row, chunk_id in enumerate(chunk_ids)}
-    kept = np.ascontiguousarray(vectors[list(last.values())], np.float16)
-    document_ids = [chunk_id.rpartition(":")[0] for chunk_id in last]
-    columns = {
-        "id": pa.array(list(last), pa.string()),
-        "document_id": pa.array(document_ids, pa.string()),
-        "vector": pa.FixedSizeListArray.from_arrays(pa.array(kept.ravel()), kept.shape[1]),
-    }
-    return pa.table(columns | _attribute_columns(document_ids, about))
+def _remove(folder: Path) -> None:
+    """Only what is ours: the folder may hold other things."""
+    for name in (CHUNKS, VECTORS):
+        shutil.rmtree(folder / f"{name}.lance", ignore_errors=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 async def _match(
-    table: "AsyncTable", wanted: Sequence[str], limit: int, where: str, *, every: bool = False
+    table: "AsyncTable", wanted: Sequence[str], limit: int, where: str, *, every: bool = False, fuzzy: bool = False
 ) -> list[dict[str, Any]]:
-    """Rows by BM25. The terms go in as data, so nothing in them can be taken for syntax."""
+    """Rows by BM25. The terms go in as data, so nothing in them can be taken for syntax.
+
+    With `every` or `fuzzy`, which finds words that are spelt alike, rows have their terms.
+    """
     from lancedb.query import FullTextOperator, MatchQuery
 
     operator = FullTextOperator.AND if every else FullTextOperator.OR
-    query = MatchQuery(" ".join(wanted), "terms", operator=operator)  # type: ignore[call-arg]
-    columns = ["id", "document_id", "_score", *(["terms"] if every else [])]
+    edits, same = (2, 1) if fuzzy else (0, 0)
+    query = MatchQuery(" ".join(wanted), "terms", operator=operator, fuzziness=edits, prefix_length=same)  # type: ignore[call-arg]
+    columns = ["id", "document_id", "_score", *(["terms"] if every or fuzzy else [])]
     search = table.query().nearest_to_text(query)
     if where:
         search = search.where(where)
@@ -387,36 +347,3 @@ def _give_memory_back() -> None:
     """Folding takes hundreds of MB for a moment, which glibc would keep."""
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         trim(0)
-
-
-async def _index_terms(table: "AsyncTable") -> None:
-    """The BM25 index, made while the table is empty so that its analysis also holds for rows not yet in it."""
-    from lancedb.index import FTS
-
-    if any("terms" in index.columns for index in await table.list_indices()):
-        return
-    config = FTS(
-        base_tokenizer="whitespace",
-        custom_stop_words=sorted(STOP_WORDS),
-        max_token_length=LONGEST_TERM,
-    )
-    await table.create_index("terms", config=config)
-
-
-async def _index_scalars(table: "AsyncTable") -> None:
-    """Indices of what filters ask for, so that a filter costs no scan."""
-    from lancedb import index
-
-    there = {column for entry in await table.list_indices() for column in entry.columns}
-    for column, kind in INDEXED:
-        if column not in there:
-            await table.create_index(column, config=getattr(index, kind)())
-
-
-async def _index_vectors(table: "AsyncTable") -> None:
-    from lancedb.index import IvfFlat
-
-    rows = await table.count_rows()
-    if rows < ANN_FROM or any("vector" in entry.columns for entry in await table.list_indices()):
-        return
-    await table.create_index("vector", config=IvfFlat(distance_type="cosine", num_partitions=math.isqrt(rows)))

@@ -13,13 +13,15 @@ from intelforge.core.errors import InvalidInputError
 from intelforge.core.values import Attributes, Chunk
 from intelforge.index.analysis import STOP_WORDS, quoted_phrases, terms
 from intelforge.index.protocol import EVERYTHING, NOTHING_KNOWN, About, Filter, Held, Scored, Vectors
+from intelforge.index.server_url import wrong_dimensions
+from intelforge.index.spelling import likeliest
 
 K1 = 1.2
 B = 0.75
 
 
-def open_store(url: str = "memory:", *, root: Path | None = None) -> "MemoryStore":
-    """An empty store; the URL and the root have nothing to say."""
+def open_store(url: str = "memory:", *, root: Path | None = None, version: int = 1) -> "MemoryStore":
+    """An empty store; the arguments have nothing to say."""
     return MemoryStore()
 
 
@@ -37,9 +39,12 @@ class MemoryStore:
         self._about |= about
 
     async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors, about: About = NOTHING_KNOWN) -> None:
-        self._about |= about
         if len(chunk_ids) != len(vectors):
             raise InvalidInputError(f"{len(chunk_ids)} chunks were given {len(vectors)} vectors")
+        for held in self._vectors.values():
+            if len(chunk_ids) and len(held) != vectors.shape[1]:
+                raise wrong_dimensions("memory:", len(held), vectors.shape[1])
+        self._about |= about
         for chunk_id, vector in zip(chunk_ids, vectors, strict=True):
             self._vectors[chunk_id] = np.asarray(vector, np.float32)
 
@@ -59,6 +64,14 @@ class MemoryStore:
         best = sorted(admitted, key=lambda entry: (-entry[1], entry[0]))[:limit]
         return [Scored(chunk_id, document_of(chunk_id), score) for chunk_id, score in best]
 
+    async def similar(self, word: str, *, where: Filter) -> list[str]:
+        """As `spelling.FuzzyText` says."""
+        admitted = (held for chunk_id, held in self._terms.items() if self._admits(where, chunk_id))
+        return likeliest(word, Counter(term for held in admitted for term in held))
+
+    async def vectors(self, chunk_ids: Collection[str]) -> Mapping[str, Vectors]:
+        return {chunk_id: self._vectors[chunk_id] for chunk_id in chunk_ids if chunk_id in self._vectors}
+
     async def count(self) -> Held:
         return Held(len(self._terms), len(self._vectors))
 
@@ -69,6 +82,11 @@ class MemoryStore:
 
     async def maintain(self) -> None:
         """Nothing is deferred, so there is nothing to do."""
+
+    async def drop(self) -> None:
+        self._terms.clear()
+        self._vectors.clear()
+        self._about.clear()
 
     async def __aenter__(self) -> Self:
         return self
@@ -104,6 +122,9 @@ class MemoryStore:
         }
 
     def _cosine(self, query: Vectors) -> dict[str, float]:
+        for vector in self._vectors.values():
+            if len(vector) != len(query):
+                raise wrong_dimensions("memory:", len(vector), len(query))
         return {chunk_id: float(vector @ query) for chunk_id, vector in self._vectors.items()}
 
 

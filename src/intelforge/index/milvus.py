@@ -8,6 +8,7 @@ the words are in an SQLite file of their own.
 import asyncio
 import hashlib
 import importlib.util
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -20,8 +21,28 @@ import numpy as np
 
 from intelforge.core.errors import BackendError, ErrorCode, InvalidInputError, StorageError
 from intelforge.core.values import Attributes, Chunk
-from intelforge.index.protocol import EVERYTHING, NOTHING_KNOWN, About, Filter, Held, Scored, Vectors
-from intelforge.index.server_url import KEY, TIMEOUT, Server, read_server, unreachable, wrong_dimensions
+from intelforge.index.protocol import (
+    EVERYTHING,
+    NOTHING_KNOWN,
+    About,
+    Filter,
+    Held,
+    Scored,
+    Vectors,
+    folder_of_version,
+    name_of_version,
+)
+from intelforge.index.server_url import (
+    FULL,
+    KEY,
+    TIMEOUT,
+    Server,
+    full,
+    read_server,
+    too_slow,
+    unreachable,
+    wrong_dimensions,
+)
 from intelforge.index.sqlite_text import TextIndex
 from intelforge.index.words import label_key, query_phrases, query_words, words
 
@@ -40,10 +61,12 @@ PHRASE_CANDIDATES: Final = 1000
 """chunks that hold all words of a quoted phrase and are looked through for it, best first"""
 BATCH: Final = 1000
 """rows sent or asked for at once"""
+GRPC_OPTIONS: Final = {"grpc.keepalive_time_ms": 300_000, "grpc.keepalive_permit_without_calls": False}
+"""Idle connections are asked whether they live as seldom as a gRPC server allows unless it says otherwise."""
 CONNECT_SECONDS: Final = 10
 
 
-def open_store(url: str, *, root: Path) -> "MilvusStore":
+def open_store(url: str, *, root: Path, version: int = 1) -> "MilvusStore":
     """The store at the server or in the folder (relative to `root`) of the URL. Nothing is opened before `async with`.
 
     Raises ConfigError or InvalidInputError for a URL that names neither, BackendError when pymilvus is missing.
@@ -57,17 +80,19 @@ def open_store(url: str, *, root: Path) -> "MilvusStore":
                 f"the 'milvus' backend needs the package {package}", hint="pip install 'intelforge[milvus]'"
             )
     if rest.startswith("//"):
-        return MilvusStore(read_server(url, port=PORT))
-    folder = root / Path(rest).expanduser()
+        return MilvusStore(read_server(url, port=PORT), version=version)
+    folder = folder_of_version(root / Path(rest).expanduser(), version)
     return MilvusStore(folder, TextIndex(folder / "words.sqlite"))
 
 
 class MilvusStore:
     """Chunks and vectors in Milvus. A server may be used by several tasks and processes at once."""
 
-    def __init__(self, place: Server | Path, text: TextIndex | None = None) -> None:
+    def __init__(self, place: Server | Path, text: TextIndex | None = None, *, version: int = 1) -> None:
         self._at = place
         self._text = text
+        self._chunks = name_of_version(CHUNKS, version)
+        self._vectors = name_of_version(VECTORS, version)
         self._place = place.place if isinstance(place, Server) else str(place)
         self._client: Any = None
         self._making = threading.Lock()
@@ -77,9 +102,7 @@ class MilvusStore:
         try:
             if self._text:
                 await asyncio.to_thread(self._text.open)
-            else:
-                await self._do(lambda client: self._make(client, CHUNKS, 0))
-            await self._do(_load)
+            await self._do(self._load)
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -95,7 +118,9 @@ class MilvusStore:
             self._text.close()
 
     async def add(self, chunks: Sequence[Chunk], about: About = NOTHING_KNOWN) -> None:
-        if self._text and chunks:
+        if not chunks:
+            return
+        if self._text:
             await asyncio.to_thread(self._text.add, chunks, about)
             return
         last = {chunk.id: chunk for chunk in chunks}
@@ -105,7 +130,8 @@ class MilvusStore:
                 _row(key, about) | {"text": _hashed(words(chunk.embedding_text)[:LONGEST_TEXT])}
                 for key, chunk in last.items()
             ]
-            _upsert(client, CHUNKS, rows)
+            self._make(client, self._chunks, 0)
+            _upsert(client, self._chunks, rows)
 
         await self._do(upsert)
 
@@ -118,11 +144,14 @@ class MilvusStore:
         kept = np.asarray(vectors, np.float32)
 
         def upsert(client: Any) -> None:
-            held = _dimensions(client)
+            held = _dimensions(client, self._vectors)
             if held and held != kept.shape[1]:
-                client.drop_collection(VECTORS)
-            self._make(client, VECTORS, kept.shape[1])
-            _upsert(client, VECTORS, [_row(key, about) | {"vector": kept[row].tolist()} for key, row in last.items()])
+                if _count(client, self._vectors):
+                    raise wrong_dimensions(self._place, held, kept.shape[1])
+                client.drop_collection(self._vectors)
+            self._make(client, self._vectors, kept.shape[1])
+            rows = [_row(key, about) | {"vector": kept[row].tolist()} for key, row in last.items()]
+            _upsert(client, self._vectors, rows)
 
         await self._do(upsert)
 
@@ -130,13 +159,13 @@ class MilvusStore:
         if about and self._text:
             await asyncio.to_thread(self._text.describe, about)
         if about:
-            await self._do(lambda client: _describe(client, about))
+            await self._do(lambda client: self._describe(client, about))
 
     async def delete(self, document_ids: Collection[str]) -> None:
         gone = _expression(Filter(documents=frozenset(document_ids)))
 
         def delete(client: Any) -> None:
-            for name in _names(client):
+            for name in self._names(client):
                 client.delete(name, filter=gone, timeout=TIMEOUT)
 
         if document_ids and self._text:
@@ -153,20 +182,29 @@ class MilvusStore:
         if isinstance(query, str) and self._text:
             hits = await asyncio.to_thread(self._text.search, query, limit=limit, where=where)
         elif isinstance(query, str):
-            hits = await self._do(lambda client: _search_text(client, query, most, where))
+            hits = await self._do(lambda client: _search_text(client, self._chunks, query, most, where))
         else:
             hits = await self._do(lambda client: self._search_vector(client, query, most, where))
         return sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
 
+    async def vectors(self, chunk_ids: Collection[str]) -> Mapping[str, Vectors]:
+        return dict(await self._do(lambda client: list(_vectors(client, self._vectors, list(chunk_ids)))))
+
+    async def similar(self, word: str, *, where: Filter) -> list[str]:
+        """As `spelling.FuzzyText` says; a server has no way to tell, and gives none."""
+        return await asyncio.to_thread(self._text.similar, word, where=where) if self._text else []
+
     async def count(self) -> Held:
-        chunks, vectors = await self._do(lambda client: [_count(client, name) for name in (CHUNKS, VECTORS)])
+        chunks, vectors = await self._do(
+            lambda client: [_count(client, name) for name in (self._chunks, self._vectors)]
+        )
         return Held(await asyncio.to_thread(self._text.count) if self._text else chunks, vectors)
 
     async def inventory(self) -> Mapping[str, Held]:
         def counted(client: Any) -> list[Counter[str]]:
             return [
                 Counter(row["id"].rpartition(":")[0] for row in _rows(client, name, "", ["id"]))
-                for name in (CHUNKS, VECTORS)
+                for name in (self._chunks, self._vectors)
             ]
 
         chunks, vectors = await self._do(counted)
@@ -179,13 +217,36 @@ class MilvusStore:
         if self._text:
             await asyncio.to_thread(self._text.maintain)
 
+    async def drop(self) -> None:
+        def drop(client: Any) -> None:
+            for name in self._names(client):
+                client.drop_collection(name)
+
+        if self._text:
+            await asyncio.to_thread(self._text.empty)
+        await self._do(drop)
+
+    def _names(self, client: Any) -> list[str]:
+        return [name for name in (self._chunks, self._vectors) if client.has_collection(name)]
+
+    def _load(self, client: Any) -> None:
+        """What was made by an earlier process is on disk until it is asked for."""
+        for name in self._names(client):
+            client.load_collection(name)
+
+    def _describe(self, client: Any, about: About) -> None:
+        where = _expression(Filter(documents=frozenset(about)))
+        for name, field in ((self._chunks, "text"), (self._vectors, "vector")):
+            rows = [dict(row) for row in _rows(client, name, where, ["id", field])]
+            _upsert(client, name, [_row(row["id"], about) | {field: row[field]} for row in rows])
+
     def _search_vector(self, client: Any, query: Vectors, limit: int, where: Filter) -> list[Scored]:
-        held = _dimensions(client)
+        held = _dimensions(client, self._vectors)
         if held and held != len(query):
             raise wrong_dimensions(self._place, held, len(query))
         asked = np.asarray(query, np.float32).tolist()
         return (
-            [hit for hit, _ in _search(client, VECTORS, "vector", asked, limit=limit, where=_expression(where))]
+            [hit for hit, _ in _search(client, self._vectors, "vector", asked, limit=limit, where=_expression(where))]
             if held
             else []
         )
@@ -208,13 +269,18 @@ class MilvusStore:
 
         if isinstance(self._at, Server):
             return self._translated(
-                lambda: MilvusClient(uri=self._at.http, token=self._at.key, timeout=CONNECT_SECONDS)  # type: ignore[union-attr]
+                lambda: MilvusClient(
+                    uri=self._at.http,  # type: ignore[union-attr]
+                    token=self._at.key,  # type: ignore[union-attr]
+                    timeout=CONNECT_SECONDS,
+                    grpc_options=GRPC_OPTIONS,
+                )
             )
         try:
             self._at.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"the index {self._at} cannot be made: {error.strerror}", hint="check it") from error
-        return self._translated(lambda: MilvusClient(uri=f"{self._at}/milvus.db"))
+        return self._translated(lambda: MilvusClient(uri=f"{self._at}/milvus.db", grpc_options=GRPC_OPTIONS))
 
     async def _do(self, work: Callable[[Any], Any]) -> Any:
         """In a thread: the library blocks."""
@@ -236,8 +302,12 @@ class MilvusStore:
                     hint=f"set {KEY} to USER:PASSWORD or a token that may write",
                     code=ErrorCode.REFUSED,
                 ) from error
-            if any(sign in said for sign in ("Fail connecting", "UNAVAILABLE", "DEADLINE_EXCEEDED", "timeout")):
+            if any(sign in said for sign in ("Fail connecting", "UNAVAILABLE")):
                 raise unreachable(self._place) from error
+            if any(sign in said for sign in ("DEADLINE_EXCEEDED", "Deadline Exceeded", "timeout")):
+                raise too_slow(self._place) from error
+            if FULL.search(said):
+                raise full(self._place) from error
             raise StorageError(
                 f"the index {self._place} cannot be used ({said[:200]})",
                 hint="drop its collections that begin with intelforge, then run: intelforge sync (it rebuilds them)",
@@ -270,21 +340,11 @@ def _layout(dimensions: int) -> tuple[Any, Any]:
     return schema, indices
 
 
-def _load(client: Any) -> None:
-    """What was made by an earlier process is on disk until it is asked for."""
-    for name in _names(client):
-        client.load_collection(name)
-
-
-def _names(client: Any) -> list[str]:
-    return [name for name in (CHUNKS, VECTORS) if client.has_collection(name)]
-
-
-def _dimensions(client: Any) -> int:
+def _dimensions(client: Any, name: str) -> int:
     """Of the vectors that are held; 0 when there are none."""
-    if not client.has_collection(VECTORS):
+    if not client.has_collection(name):
         return 0
-    fields = client.describe_collection(VECTORS)["fields"]
+    fields = client.describe_collection(name)["fields"]
     return next(int(field["params"]["dim"]) for field in fields if field["name"] == "vector")
 
 
@@ -308,23 +368,25 @@ def _count(client: Any, name: str) -> int:
     return int(client.query(name, filter="", output_fields=["count(*)"], timeout=TIMEOUT)[0]["count(*)"])
 
 
-def _describe(client: Any, about: About) -> None:
-    where = _expression(Filter(documents=frozenset(about)))
-    for name, field in ((CHUNKS, "text"), (VECTORS, "vector")):
-        rows = [dict(row) for row in _rows(client, name, where, ["id", field])]
-        _upsert(client, name, [_row(row["id"], about) | {field: row[field]} for row in rows])
+def _vectors(client: Any, name: str, ids: list[str]) -> Iterator[tuple[str, Vectors]]:
+    if not client.has_collection(name):
+        return
+    for start in range(0, len(ids), BATCH):
+        asked = f"id in {json.dumps(ids[start : start + BATCH], ensure_ascii=False)}"
+        found = client.query(name, filter=asked, output_fields=["id", "vector"], timeout=TIMEOUT)
+        yield from ((row["id"], np.asarray(row["vector"], np.float32)) for row in found)
 
 
-def _search_text(client: Any, query: str, limit: int, where: Filter) -> list[Scored]:
+def _search_text(client: Any, name: str, query: str, limit: int, where: Filter) -> list[Scored]:
     wanted = query_words(query)
-    if not wanted:
+    if not wanted or not client.has_collection(name):
         return []
-    found = [hit for hit, _ in _search(client, CHUNKS, "words", _hashed(wanted), limit=limit, where=_expression(where))]
+    found = [hit for hit, _ in _search(client, name, "words", _hashed(wanted), limit=limit, where=_expression(where))]
     held: dict[str, Scored] = {}
     for phrase in map(_hashed, query_phrases(query)):
         every = [f"text_match(text, '{word}')" for word in phrase.split()]
         clauses = " and ".join(filter(None, [_expression(where), *every]))
-        holding = _search(client, CHUNKS, "words", _hashed(wanted), limit=PHRASE_CANDIDATES, where=clauses, text=True)
+        holding = _search(client, name, "words", _hashed(wanted), limit=PHRASE_CANDIDATES, where=clauses, text=True)
         for hit, text in holding:
             if f" {phrase} " in f" {text} ":
                 held[hit.chunk_id] = hit

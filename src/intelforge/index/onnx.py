@@ -6,7 +6,7 @@ MODEL is a model known by name, or the path of a folder: `onnx:./models/bge-smal
 import asyncio
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from intelforge.core.errors import ConfigError, ErrorCode, ModelError
 from intelforge.index import weights
-from intelforge.index.embedders.context import EmbedderContext
 from intelforge.index.embedders.pieces import combine, unit
 from intelforge.index.encoder import Encoder, built_in
 from intelforge.index.encoder_folder import in_folder
-from intelforge.index.encoder_session import EncoderSession, Tokens
+from intelforge.index.encoder_session import EncoderSession
+from intelforge.index.model_context import ModelContext
+from intelforge.index.onnx_graph import Tokens
 from intelforge.index.protocol import TextKind, Vectors
 from intelforge.index.rerank import Tokens as TokenVectors
 from intelforge.index.written_graph import PRECISIONS
@@ -36,7 +37,7 @@ AT_ONCE: Final = 32
 
 
 def open_embedder(
-    url: str, *, context: EmbedderContext | None = None, cache: Path | None = None, threads: int | None = None
+    url: str, *, context: ModelContext | None = None, cache: Path | None = None, threads: int | None = None
 ) -> "OnnxEmbedder":
     """The embedder named by the URL. Reads no weights: they are loaded at first use.
 
@@ -120,7 +121,7 @@ class OnnxEmbedder:
 
     def _encoded(self, texts: Sequence[str]) -> list[tuple[Tokens, NDArray[np.bool_]]]:
         """The tokens of the first piece of each text, and which of them are its own."""
-        encoded = self._load()[0].encode_batch([_encodable(text) for text in texts])
+        encoded = self._load()[0].encode_batch([encodable(text) for text in texts])
         return [
             (np.asarray(part.ids or [0], np.int32), ~np.asarray(part.special_tokens_mask or [1], bool))
             for part in encoded
@@ -131,12 +132,12 @@ class OnnxEmbedder:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text, special tokens not counted, not cut."""
-        encoded = self._load()[0].encode(_encodable(text), add_special_tokens=False)
+        encoded = self._load()[0].encode(encodable(text), add_special_tokens=False)
         return sum(len(part.ids) for part in (encoded, *encoded.overflowing))
 
     def _pieces(self, texts: Sequence[str]) -> tuple[list[Tokens], list[int]]:
         """The tokens of every piece, special ones included, and the text it is of."""
-        encoded = self._load()[0].encode_batch_fast([_encodable(text) for text in texts])
+        encoded = self._load()[0].encode_batch_fast([encodable(text) for text in texts])
         parts = [(row, part) for row, whole in enumerate(encoded) for part in (whole, *whole.overflowing)]
         # A tokenizer without special tokens gives none for an empty text.
         return [np.asarray(part.ids or [0], np.int32) for _, part in parts], [row for row, _ in parts]
@@ -144,10 +145,15 @@ class OnnxEmbedder:
     def _run(self, batch: Sequence[Tokens]) -> Vectors:
         return self._load()[1].run(batch)
 
+    def _tokenizer(self) -> "Tokenizer":
+        """It gives what is beyond the model's limit as further pieces."""
+        encoder = self._encoder
+        return load_tokenizer(encoder.tokenizer, encoder.read_tokenizer, max_tokens=encoder.max_tokens)
+
     def _load(self) -> "tuple[Tokenizer, EncoderSession]":
         with self._loading:
             if self._loaded is None:
-                self._loaded = (_tokenizer(self._encoder), EncoderSession(self._encoder, threads=self._threads))
+                self._loaded = (self._tokenizer(), EncoderSession(self._encoder, threads=self._threads))
             return self._loaded
 
 
@@ -166,22 +172,22 @@ def _found(name: str, cache: Path) -> Path:
     return folder
 
 
-def _tokenizer(encoder: Encoder) -> "Tokenizer":
-    """The tokenizer, which gives what is beyond the model's limit as further pieces."""
+def load_tokenizer(path: Path, read: Callable[[], bytes], *, max_tokens: int) -> "Tokenizer":
+    """The tokenizer that is read from a path, which cuts at a limit. Raises ModelError."""
     from tokenizers import Tokenizer
 
     try:
-        tokenizer = Tokenizer.from_buffer(encoder.read_tokenizer())
+        tokenizer = Tokenizer.from_buffer(read())
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"{encoder.tokenizer} cannot be read: {error}", hint="copy the model again", code=ErrorCode.DAMAGED
+            f"{path} cannot be read: {error}", hint="copy the model again", code=ErrorCode.DAMAGED
         ) from error
-    tokenizer.enable_truncation(encoder.max_tokens)
+    tokenizer.enable_truncation(max_tokens)
     tokenizer.no_padding()
     return tokenizer
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """Lone surrogates, which no tokenizer takes, become `?`."""
     return text.encode("utf-8", "replace").decode("utf-8")
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from intelforge.core.reports import Tuning
 from intelforge.core.values import Attributes, Chunk
 
 Vectors = NDArray[np.float32]
@@ -70,8 +71,22 @@ About = Mapping[str, Attributes]
 NOTHING_KNOWN: About = MappingProxyType({})
 
 
+def name_of_version(name: str, version: int) -> str:
+    """What a folder, table or collection is called for a version of the index, the first of which is 1."""
+    return name if version == 1 else f"{name}_{version}"
+
+
+def folder_of_version(folder: Path, version: int) -> Path:
+    """Where the index of a folder has that version."""
+    return folder.parent / name_of_version(folder.name, version)
+
+
 class VectorStore(Protocol):
-    """Keeps chunks and their vectors, and finds them. All writes are idempotent by chunk id and durable on return."""
+    """Keeps chunks and their vectors, and finds them. All writes are idempotent by chunk id and durable on return.
+
+    A backend is a factory `open_store(url, *, root, version=1)`: the versions of an index live side by side at one URL
+    and know nothing of each other.
+    """
 
     async def add(self, chunks: Sequence[Chunk], about: About = NOTHING_KNOWN) -> None:
         """Makes chunks findable by text at once. Replaces chunks with the same id."""
@@ -96,6 +111,13 @@ class VectorStore(Protocol):
         """
         ...
 
+    async def vectors(self, chunk_ids: Collection[str]) -> Mapping[str, Vectors]:
+        """The vectors of these chunks by id, each of shape (dimensions,), as exact as they are kept.
+
+        Chunks without one are left out.
+        """
+        ...
+
     async def count(self) -> Held:
         """How many chunks and vectors there are, cheaply."""
         ...
@@ -108,11 +130,31 @@ class VectorStore(Protocol):
         """Folds recent writes into the search structures and compacts. Safe at any time; never blocks a search."""
         ...
 
+    async def drop(self) -> None:
+        """Removes all that this version holds, for good; other versions at the same URL stay as they are."""
+        ...
+
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A vector store that measures its approximate search and chooses its parameters by that.
+
+    `maintain` does it unasked; this is for looking at it, and for doing it now.
+    """
+
+    async def tuning(self) -> Tuning:
+        """What is in use, and what was measured when it was chosen. Cheap."""
+        ...
+
+    async def tune(self, *, apply: bool) -> Tuning:
+        """Measures the candidates now, some seconds of reading; what is chosen is used from then on with `apply`."""
+        ...
 
 
 class TextKind(StrEnum):

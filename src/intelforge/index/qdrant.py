@@ -7,6 +7,7 @@ but for the rarity, which Qdrant multiplies in when it searches; the average len
 import asyncio
 import hashlib
 import importlib
+import sqlite3
 import threading
 import uuid
 from collections import Counter
@@ -16,10 +17,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import numpy as np
+
 from intelforge.core.errors import BackendError, BusyError, ErrorCode, InvalidInputError, StorageError
 from intelforge.core.values import Attributes, Chunk
-from intelforge.index.protocol import EVERYTHING, NOTHING_KNOWN, About, Filter, Held, Scored, Vectors
-from intelforge.index.server_url import TIMEOUT, Server, read_server, refused, unreachable, wrong_dimensions
+from intelforge.index.protocol import (
+    EVERYTHING,
+    NOTHING_KNOWN,
+    About,
+    Filter,
+    Held,
+    Scored,
+    Vectors,
+    folder_of_version,
+    name_of_version,
+)
+from intelforge.index.server_url import TIMEOUT, Server, read_server, refused, too_slow, unreachable, wrong_dimensions
 from intelforge.index.words import label_key, query_phrases, query_words, words
 
 CHUNKS: Final = "intelforge_chunks"
@@ -38,7 +51,7 @@ MOST_DOCUMENTS: Final = 10_000_000
 INDICES: Final = (("labels", "keyword"), ("document", "keyword"), ("modified", "float"), ("quality", "float"))
 
 
-def open_store(url: str, *, root: Path) -> "QdrantStore":
+def open_store(url: str, *, root: Path, version: int = 1) -> "QdrantStore":
     """The store at the server or in the folder (relative to `root`) of the URL. Nothing is opened before `async with`.
 
     Raises ConfigError or InvalidInputError for a URL that names neither, BackendError when qdrant-client is missing.
@@ -53,15 +66,17 @@ def open_store(url: str, *, root: Path) -> "QdrantStore":
     if not rest:
         raise InvalidInputError(f"{url!r} names no server", hint="write it as qdrant://HOST:6333 or qdrant:FOLDER")
     if rest.startswith("//"):
-        return QdrantStore(read_server(url, port=PORT))
-    return QdrantStore(root / Path(rest).expanduser())
+        return QdrantStore(read_server(url, port=PORT), version)
+    return QdrantStore(folder_of_version(root / Path(rest).expanduser(), version))
 
 
 class QdrantStore:
     """Chunks and vectors in Qdrant. A server may be used by several tasks and processes at once."""
 
-    def __init__(self, place: Server | Path) -> None:
+    def __init__(self, place: Server | Path, version: int = 1) -> None:
         self._at = place
+        self._chunks = name_of_version(CHUNKS, version)
+        self._vectors = name_of_version(VECTORS, version)
         self._place = place.place if isinstance(place, Server) else str(place)
         self._client: Any = None
         self._lock = threading.Lock()
@@ -70,7 +85,7 @@ class QdrantStore:
     async def __aenter__(self) -> Self:
         self._client = await asyncio.to_thread(_client, self._at)
         try:
-            await self._make(CHUNKS, 0)
+            await self._collections()
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -89,9 +104,12 @@ class QdrantStore:
         from qdrant_client.models import PointStruct
 
         last = list({chunk.id: chunk for chunk in chunks}.values())
+        if not last:
+            return
+        await self._make(self._chunks, 0)
         folded = await asyncio.to_thread(lambda: [words(chunk.embedding_text) for chunk in last])
         await self._upsert(
-            CHUNKS,
+            self._chunks,
             [
                 PointStruct(
                     id=_point(chunk.id),
@@ -112,14 +130,16 @@ class QdrantStore:
         async with self._making:
             held = await self._dimensions()
             if held and held != vectors.shape[1]:
-                await self._call("delete_collection", collection_name=VECTORS)
-            await self._make(VECTORS, vectors.shape[1])
+                if (await self.count()).vectors:
+                    raise wrong_dimensions(self._place, held, vectors.shape[1])
+                await self._call("delete_collection", collection_name=self._vectors)
+            await self._make(self._vectors, vectors.shape[1])
         last = {chunk_id: row for row, chunk_id in enumerate(chunk_ids)}
         points = [
             PointStruct(id=_point(key), vector=vectors[row].tolist(), payload=_payload(key, about))
             for key, row in last.items()
         ]
-        await self._upsert(VECTORS, points)
+        await self._upsert(self._vectors, points)
 
     async def describe(self, about: About) -> None:
         alike: dict[Attributes, set[str]] = {}
@@ -152,30 +172,42 @@ class QdrantStore:
         )
         return sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
 
+    async def vectors(self, chunk_ids: Collection[str]) -> Mapping[str, Vectors]:
+        ids, found = list(map(_point, chunk_ids)), dict[str, Vectors]()
+        for start in range(0, len(ids), BATCH):
+            asked = {"ids": ids[start : start + BATCH], "with_payload": ["id"], "with_vectors": True}
+            points = await self._there(self._vectors, "retrieve", asked) or []
+            found |= {point.payload["id"]: np.asarray(point.vector, np.float32) for point in points}
+        return found
+
     async def count(self) -> Held:
         counts = {name: (await self._call("count", collection_name=name)).count for name in await self._collections()}
-        return Held(counts.get(CHUNKS, 0), counts.get(VECTORS, 0))
+        return Held(counts.get(self._chunks, 0), counts.get(self._vectors, 0))
 
     async def inventory(self) -> Mapping[str, Held]:
-        found: dict[str, dict[str, int]] = {CHUNKS: {}, VECTORS: {}}
+        found: dict[str, dict[str, int]] = {self._chunks: {}, self._vectors: {}}
         for name in await self._collections():
             held = await self._call("facet", collection_name=name, key="document", limit=MOST_DOCUMENTS, exact=True)
             found[name] = {str(hit.value): hit.count for hit in held.hits}
-        chunks, vectors = found[CHUNKS], found[VECTORS]
+        chunks, vectors = found[self._chunks], found[self._vectors]
         return {key: Held(chunks.get(key, 0), vectors.get(key, 0)) for key in chunks.keys() | vectors.keys()}
 
     async def maintain(self) -> None:
         """Qdrant folds what is written on its own."""
+
+    async def drop(self) -> None:
+        for name in await self._collections():
+            await self._call("delete_collection", collection_name=name)
 
     async def _search_text(self, query: str, limit: int, where: Filter) -> list[Scored]:
         wanted = Counter(query_words(query))
         if not wanted:
             return []
         asked = {"query": _weighted(dict(wanted)), "using": WORDS, "limit": limit}
-        found = await self._query(CHUNKS, _filter(where), asked)
+        found = await self._query(self._chunks, _filter(where), asked)
         if not (phrases := [" ".join(phrase) for phrase in query_phrases(query)]):
             return found
-        held = await self._query(CHUNKS, _filter(where, phrases), asked)
+        held = await self._query(self._chunks, _filter(where, phrases), asked)
         bonus = max((hit.score for hit in (*found, *held)), default=0.0)
         lifted = {hit.chunk_id: Scored(hit.chunk_id, hit.document_id, hit.score + bonus) for hit in held}
         return list(({hit.chunk_id: hit for hit in found} | lifted).values())
@@ -189,26 +221,38 @@ class QdrantStore:
         asked: dict[str, Any] = {"query": query.tolist(), "limit": limit}
         if isinstance(self._at, Server):
             asked["search_params"] = SearchParams(hnsw_ef=max(CANDIDATES, 2 * limit))
-        return await self._query(VECTORS, _filter(where), asked) if held else []
+        return await self._query(self._vectors, _filter(where), asked) if held else []
 
     async def _query(self, name: str, where: Any, asked: Mapping[str, Any]) -> list[Scored]:
-        answer = await self._call(
-            "query_points", collection_name=name, query_filter=where, with_payload=["id", "document"], **asked
-        )
-        return [Scored(point.payload["id"], point.payload["document"], point.score) for point in answer.points]
+        given = {"query_filter": where, "with_payload": ["id", "document"], **asked}
+        answer = await self._there(name, "query_points", given)
+        points = answer.points if answer else []
+        return [Scored(point.payload["id"], point.payload["document"], point.score) for point in points]
+
+    async def _there(self, name: str, method: str, given: Mapping[str, Any]) -> Any:
+        """What the collection answers; None when there is none."""
+        try:
+            return await self._call(method, collection_name=name, **given)
+        except StorageError:
+            if await self._call("collection_exists", collection_name=name):
+                raise
+            return None
 
     async def _upsert(self, name: str, points: Sequence[Any]) -> None:
         for start in range(0, len(points), BATCH):
             await self._call("upsert", collection_name=name, points=points[start : start + BATCH])
 
     async def _collections(self) -> list[str]:
-        return [name for name in (CHUNKS, VECTORS) if await self._call("collection_exists", collection_name=name)]
+        return [
+            name
+            for name in (self._chunks, self._vectors)
+            if await self._call("collection_exists", collection_name=name)
+        ]
 
     async def _dimensions(self) -> int:
         """Of the vectors that are held; 0 when there are none."""
-        if not await self._call("collection_exists", collection_name=VECTORS):
-            return 0
-        return int((await self._call("get_collection", collection_name=VECTORS)).config.params.vectors.size)
+        found = await self._there(self._vectors, "get_collection", {})
+        return int(found.config.params.vectors.size) if found else 0
 
     async def _make(self, name: str, dimensions: int) -> None:
         """Makes the collection unless it is there, or another process is first."""
@@ -239,6 +283,7 @@ class QdrantStore:
 
     async def _call(self, method: str, **arguments: Any) -> Any:
         """One request. What the local mode does is done in a thread, one at a time."""
+        import httpx
         from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
         if self._client is None:
@@ -250,7 +295,12 @@ class QdrantStore:
         except UnexpectedResponse as error:
             raise refused(self._place, error.status_code or 0, error.content.decode("utf-8", "replace")) from error
         except ResponseHandlingException as error:
-            raise unreachable(self._place) from error
+            if isinstance(error.source, ValueError):
+                raise refused(self._place, 200, "no JSON") from error
+            slow = isinstance(error.source, httpx.ReadTimeout | httpx.WriteTimeout)
+            raise (too_slow if slow else unreachable)(self._place) from error
+        except (ValueError, OSError, sqlite3.Error) as error:  # the local mode's
+            raise refused(self._place, 0, str(error)) from error
 
     def _locally(self, method: str, arguments: Mapping[str, Any]) -> Any:
         with self._lock:

@@ -3,8 +3,8 @@
     source:notes kind:git lang:python type:text/markdown tag:draft path:src/**/*.py since:2026-01-31 until:7d
     quality:0.5
 
-Values with spaces are quoted. Fields of one name are alternatives, fields of different names must all hold. A word with
-a colon that is no field is a word: `std::move` is searched for.
+Values with spaces are quoted. Fields of one name are alternatives, as are labels joined by commas (`lang:python,go`);
+fields of different names must all hold. A word with a colon that is no field is a word: `std::move` is searched for.
 """
 
 import difflib
@@ -17,13 +17,32 @@ from typing import Final
 from intelforge.core.errors import InvalidInputError
 from intelforge.index.protocol import Filter
 
-LABELS: Final = {"kind": "kind", "lang": "language", "language": "language", "type": "type", "tag": "tag"}
+LABELS: Final = {"lang": "language", "language": "language", "type": "type", "tag": "tag"}
 """fields that are labels of a document"""
-FIELDS: Final = (*LABELS, "source", "path", "since", "until", "quality")
+EXAMPLES: Final = {
+    "kind": "git",
+    "lang": "python",
+    "language": "python",
+    "type": "text/markdown",
+    "tag": "draft",
+    "source": "notes",
+    "path": "src/**/*.py",
+    "since": "2026-01-31",
+    "until": "7d",
+    "quality": "0.5",
+}
+FIELDS: Final = tuple(EXAMPLES)
 NEAR: Final = 0.8
 """so near to a field's name, a word before a colon is a slip"""
 
-_TERM: Final = re.compile(r'(?<!\S)(-?)(?:([A-Za-z]+):(?=[^\s:/]))?("[^"]+"|[^\s"]+)(?!\S)')
+LONGEST: Final = 10_000
+"""characters of a query; a longer one is a document, and its beginning says what it is about"""
+
+_ILLEGIBLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_KNOWN: Final = rf"(?i:({'|'.join(FIELDS)})):(?!:)(\"[^\"]*\"|[^\s\"]*)"
+_WORD: Final = r'(?:([A-Za-z]+):(?=[^\s:/]))?("[^"]+"|[^\s"]+)'
+_TERM: Final = re.compile(rf"(?<!\S)(-?)(?:{_KNOWN}|{_WORD})(?!\S)")
+"""a field with its value, perhaps an empty one, or a word, perhaps with what looks like a field's name"""
 _AGO: Final = re.compile(r"(\d{1,4})([hdwmy])")
 _DAYS: Final = {"h": 1 / 24, "d": 1, "w": 7, "m": 30, "y": 365}
 
@@ -54,38 +73,55 @@ class Query:
 EVERYWHERE: Final = Query(text="")
 
 
-def parse_query(query: str) -> Query:
-    """The parts of a query. Raises InvalidInputError for a misspelt field and for filters without words."""
+def legible(query: str) -> str:
+    """The query without control characters and without what is no text."""
+    return _ILLEGIBLE.sub(" ", query).strip()
+
+
+def parse_query(query: str, *, alone: bool = False) -> Query:
+    """The parts of a query. Raises InvalidInputError for a misspelt field and for filters without words.
+
+    With `alone` it is the other way round: the filters stand alone, and words are refused.
+    """
     excluded: list[str] = []
     fields: list[Field] = []
 
     def taken(match: re.Match[str]) -> str:
-        minus, name, value = match[1], (match[2] or "").lower(), match[3].strip('"')
-        if name and name not in FIELDS:
-            _refuse_slip(name, match[0])
-            return match[0]
+        minus, name, value, unknown, word = match.groups(default="")
         if name:
-            fields.append(Field(name=name, value=value, negative=bool(minus)))
-        elif minus and (value[0].isalpha() or match[3].startswith('"')):
-            excluded.append(value)
+            fields.append(Field(name=name.lower(), value=_given(name.lower(), value), negative=bool(minus)))
+        elif unknown:
+            _refuse_slip(unknown.lower(), match[0])
+            return match[0]
+        elif minus and (word[0].isalpha() or word.startswith('"')):
+            excluded.append(word.strip('"'))
         else:
             return match[0]
         return ""
 
     text = " ".join(_TERM.sub(taken, query).split())
-    if (excluded or fields) and not text:
+    if alone and text:
+        raise InvalidInputError(
+            f"there are words to search for ({text[:40]!r}) and a document to be like",
+            hint="give one of the two; fields and -words may stand beside it",
+        )
+    if (excluded or fields) and not text and not alone:
         raise InvalidInputError("the query has filters but no words", hint='add some, for example: retry "back off"')
     return Query(text=text, excluded=tuple(excluded), fields=tuple(fields))
 
 
 def filter_of(query: Query, *, now: datetime) -> Filter:
-    """What the fields ask for, but for `source` and `path`, which the database resolves. Raises InvalidInputError."""
+    """What the fields ask for, but for `source`, `kind` and `path`, which the database resolves.
+
+    Raises InvalidInputError.
+    """
     groups: dict[str, set[str]] = {}
     none_of: set[str] = set()
     for field in query.fields:
         if field.name in LABELS:
-            label = f"{LABELS[field.name]}:{field.value.casefold()}"
-            none_of.add(label) if field.negative else groups.setdefault(LABELS[field.name], set()).add(label)
+            (none_of if field.negative else groups.setdefault(LABELS[field.name], set())).update(
+                f"{LABELS[field.name]}:{value}" for value in alternatives(field.value)
+            )
         elif field.negative and field.name in ("since", "until", "quality"):
             raise InvalidInputError(f"-{field.name}: has no meaning", hint="leave the minus out")
     return Filter(
@@ -95,6 +131,11 @@ def filter_of(query: Query, *, now: datetime) -> Filter:
         until=min((_instant(value, now) for value in query.values("until")), default=None),
         least_quality=max(map(_share, query.values("quality")), default=0.0),
     )
+
+
+def alternatives(value: str) -> list[str]:
+    """The labels that a value of several, joined by commas, allows."""
+    return [label for one in value.split(",") if (label := one.strip().casefold())]
 
 
 def joined(left: Filter, right: Filter) -> Filter:
@@ -110,19 +151,18 @@ def joined(left: Filter, right: Filter) -> Filter:
     )
 
 
-def path_pattern(glob: str) -> re.Pattern[str]:
-    """`*` and `?` stay within a folder, `**` does not; without a slash the pattern is for the name alone.
-
-    It is to be searched for in `/` and the path: a pattern may begin at any folder.
-    """
-    steps = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    parts = re.split(r"(\*\*/|\*\*|\*|\?)", glob.strip("/"))
-    return re.compile("/" + "".join(steps.get(part) or re.escape(part) for part in parts) + "(?:/|$)")
-
-
 def _either(choose: Callable[[list[float]], float], *bounds: float | None) -> float | None:
     there = [bound for bound in bounds if bound is not None]
     return choose(there) if there else None
+
+
+def _given(name: str, value: str) -> str:
+    value = value.strip('"')
+    if not value.strip(" ,"):
+        raise InvalidInputError(
+            f"{name}: has no value", hint=f'write {name}:{EXAMPLES[name]}, or, to search for the word, "{name}:"'
+        )
+    return value
 
 
 def _refuse_slip(name: str, term: str) -> None:
@@ -133,11 +173,11 @@ def _refuse_slip(name: str, term: str) -> None:
 
 def _instant(value: str, now: datetime) -> float:
     """`2026-01-31`, `2026-01-31T12:00`, or so long ago: `12h`, `7d`, `2w`, `3m`, `1y`."""
-    if ago := _AGO.fullmatch(value.lower()):
-        return (now - timedelta(days=int(ago[1]) * _DAYS[ago[2]])).timestamp()
     try:
+        if ago := _AGO.fullmatch(value.lower()):
+            return (now - timedelta(days=int(ago[1]) * _DAYS[ago[2]])).timestamp()
         when = datetime.fromisoformat(value)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InvalidInputError(f"{value!r} is no date", hint="write it as 2026-01-31, or 7d for a week ago") from error
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 

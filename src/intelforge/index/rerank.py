@@ -1,10 +1,12 @@
 """Reranking: a closer look at the best candidates of a search, within a time that is given.
 
-Late interaction (Khattab and Zaharia, "ColBERT", 2020) with the tokens of the sentence encoder that made the vectors:
-every token of the query is held against its nearest token of the text, rare ones counting most. It needs no further
-model, and candidates that have no vector yet are looked at like the others.
+What is built in is late interaction (Khattab and Zaharia, "ColBERT", 2020) with the tokens of the sentence encoder that
+made the vectors: every token of the query is held against its nearest token of the text, rare ones counting most. It
+needs no further model, and candidates that have no vector yet are looked at like the others.
 """
 
+import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +15,7 @@ from typing import Final, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from intelforge.core.errors import ErrorCode, ModelError
 from intelforge.core.values import Hit
 from intelforge.index.protocol import Vectors
 
@@ -23,7 +26,7 @@ RERANKED: Final = "rerank"
 MOST: Final = 50
 """hits looked at"""
 AT_ONCE: Final = 8
-"""hits scored between two looks at the clock"""
+"""hits that a model on this machine scores between two looks at the clock"""
 WEIGHT: Final = 1.0
 """of the reranker's scores, scaled to [0, 1], against those of the search, in [0, 1] too"""
 FIRST_WORD: Final = 990
@@ -49,8 +52,18 @@ class Reranker(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def at_once(self) -> int:
+        """How many texts are well scored in one call."""
+        ...
+
+    @property
+    def remote(self) -> bool:
+        """A call may be given up at any time. A model on this machine ends what it began."""
+        ...
+
     async def score(self, query: str, texts: Sequence[str]) -> Scores:
-        """Raises ModelError when the model fails."""
+        """In the order of the texts, not a number for one that got no score. Raises ModelError when the model fails."""
         ...
 
 
@@ -59,26 +72,45 @@ async def rerank(
 ) -> list[Hit]:
     """The hits, the best of them in the order of both searches and the reranker.
 
-    Looks at them from the best on, a few at a time, until `seconds` have passed; what it did not come to stays behind
-    what it did, as it was. Raises ModelError when the model fails.
+    Looks at them from the best on, as many at once as the reranker takes, until `seconds` have passed; what it did not
+    come to stays behind what it did, as it was, and a hit without a score keeps the one it has. Raises ModelError when
+    the model fails, TIMED_OUT when a remote one gave nothing in time.
     """
     began = now()
     looked: list[float] = []
     while len(looked) < min(len(hits), MOST) and (not looked or now() - began < seconds):
-        few = hits[len(looked) : min(len(looked) + AT_ONCE, MOST)]
-        looked += (await reranker.score(query, [hit.chunk.embedding_text for hit in few])).tolist()
-    least, span = min(looked, default=0.0), max(looked, default=0.0) - min(looked, default=0.0)
-    again = [
-        replace(
+        few = hits[len(looked) : min(len(looked) + reranker.at_once, MOST)]
+        try:
+            async with asyncio.timeout(seconds - (now() - began) if reranker.remote else None):
+                looked += (await reranker.score(query, [hit.chunk.embedding_text for hit in few])).tolist()
+        except TimeoutError as error:
+            if looked:
+                break
+            raise ModelError(
+                f"{reranker.name} gave no scores within {seconds:.2g} s",
+                hint="raise rerank_seconds, or choose another reranker",
+                code=ErrorCode.TIMED_OUT,
+            ) from error
+    best = sorted(_weighed(hits, looked), key=lambda hit: (-hit.score, hit.chunk.id))
+    floor = min((hit.score for hit in best), default=1.0)
+    return [*best, *(replace(hit, score=min(hit.score, floor)) for hit in hits[len(looked) :])]
+
+
+def _weighed(hits: Sequence[Hit], looked: Sequence[float]) -> list[Hit]:
+    """The hits that were looked at, with the scores of both."""
+    given = [score for score in looked if not math.isnan(score)]
+    least = min(given, default=0.0)
+    span = max(given, default=0.0) - least
+    return [
+        hit
+        if math.isnan(score)
+        else replace(
             hit,
             score=(hit.score + WEIGHT * ((score - least) / span if span > 0 else 1.0)) / (1 + WEIGHT),
             scores={**hit.scores, RERANKED: score},
         )
         for hit, score in zip(hits, looked, strict=False)
     ]
-    best = sorted(again, key=lambda hit: (-hit.score, hit.chunk.id))
-    floor = min((hit.score for hit in best), default=1.0)
-    return [*best, *(replace(hit, score=min(hit.score, floor)) for hit in hits[len(looked) :])]
 
 
 @runtime_checkable
@@ -95,6 +127,9 @@ class TokenEncoder(Protocol):
 
 class LateInteraction:
     """Reranks with the encoder that also embeds."""
+
+    at_once = AT_ONCE
+    remote = False
 
     def __init__(self, encoder: TokenEncoder) -> None:
         self._encoder = encoder

@@ -6,7 +6,7 @@ from typing import Any, Self
 import httpx2
 
 from intelforge.core.errors import EgressError, ErrorCode, StorageError
-from intelforge.index.server_url import TIMEOUT, Server, refused, unreachable
+from intelforge.index.server_url import TIMEOUT, Server, refused, too_slow, unreachable
 from intelforge.security.egress import Egress
 
 
@@ -38,6 +38,10 @@ class Rest:
             raise StorageError(f"the index {self._server.place} is not open", code=ErrorCode.INTERNAL)
         try:
             answer = await self._client.request(method, self._server.http + path, json=body, headers=self._headers)
+        except httpx2.ConnectTimeout as error:
+            raise unreachable(self._server.place) from error
+        except httpx2.TimeoutException as error:
+            raise too_slow(self._server.place) from error
         except (httpx2.HTTPError, EgressError) as error:
             raise unreachable(self._server.place) from error
         if answer.status_code == 404:

@@ -4,6 +4,7 @@ Its key, if it wants one, is in the environment: a key in a URL ends in logs and
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -62,13 +63,15 @@ def read_server(url: str, *, port: int, environment: Mapping[str, str] = os.envi
 
 
 def refused(place: str, status: int, said: str) -> StorageError:
-    """What a server's refusal means, by HTTP status."""
+    """What a server's refusal means, by HTTP status and by what it says."""
+    if status == 507 or FULL.search(said):
+        return full(place)
     for statuses, code, what, hint in SIGNS:
         if status in statuses:
             return StorageError(f"the index {place} {what}", hint=hint, code=code)
     return StorageError(
         f"the index {place} answered {status} ({said[:200]})",
-        hint="delete its collections that begin with intelforge, then run: intelforge sync (it rebuilds the index)",
+        hint="delete its collections named intelforge…, then run: intelforge sync (it rebuilds the index)",
         code=ErrorCode.DAMAGED,
     )
 
@@ -81,10 +84,24 @@ def unreachable(place: str) -> StorageError:
     )
 
 
+def too_slow(place: str) -> StorageError:
+    return StorageError(
+        f"the index {place} did not answer in {TIMEOUT} s",
+        hint="look what keeps that server busy, then try again",
+        code=ErrorCode.TIMED_OUT,
+    )
+
+
+def full(place: str) -> StorageError:
+    return StorageError(
+        f"the index {place} has no room left", hint="free disk space there, then sync again", code=ErrorCode.DISK_FULL
+    )
+
+
 def wrong_dimensions(place: str, held: int, asked: int) -> StorageError:
     return StorageError(
         f"the index {place} holds vectors of {held} dimensions, and the embedder gives {asked}",
-        hint="run: intelforge sync (it embeds anew), or name the embedder used before",
+        hint="run: intelforge index rebuild (it embeds anew), or name the embedder used before",
         code=ErrorCode.UNSUPPORTED,
     )
 
@@ -93,5 +110,9 @@ SIGNS: Final = (
     ((401, 403), ErrorCode.REFUSED, "refuses the key", f"set {KEY} to one that may write"),
     ((408, 429, 502, 503, 504), ErrorCode.UNREACHABLE, "is overloaded or starting", "try again"),
     ((413,), ErrorCode.TOO_LARGE, "takes no requests of that size", "raise its limit on request size"),
-    ((507,), ErrorCode.DISK_FULL, "has no room left", "free disk space on that server"),
 )
+FULL: Final = re.compile(
+    "no space left|disk is full|disk quota|not enough space|disk usage too high|read-only due to: resource",
+    re.IGNORECASE,
+)
+"""what servers say of a full disk, with whatever status"""

@@ -8,7 +8,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -16,13 +16,16 @@ from typing import Final
 from intelforge.core.errors import BusyError, ErrorCode, StorageError
 from intelforge.core.values import Chunk
 from intelforge.index.protocol import About, Filter, Scored
-from intelforge.index.words import label_key, query_phrases, query_words, words
+from intelforge.index.spelling import edits_of, likeliest
+from intelforge.index.words import folded, label_key, query_phrases, query_words, words
 
 FORMAT: Final = 1
 """of the tables; a file of another one is emptied, so that it is filled again"""
 HEAVIEST: Final = 64
 """words of a query that count, the rarest; the others of a long one say little more and take much longer"""
 BUSY_SECONDS: Final = 60
+SIMILAR: Final = 10
+"""words spelt alike that are looked up"""
 MERGED_PAGES: Final = 2000
 """that one call of `maintain` folds at the most"""
 
@@ -35,8 +38,17 @@ CREATE TABLE labels (label TEXT, document INTEGER, PRIMARY KEY (label, document)
 CREATE INDEX labels_by_document ON labels (document);
 CREATE TABLE chunks (number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, document INTEGER NOT NULL);
 CREATE INDEX chunks_by_document ON chunks (document);
+"""
+WORDS: Final = """
 CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = "ascii tokenchars '_'");
 CREATE VIRTUAL TABLE vocabulary USING fts5vocab (words, row);
+"""
+EMPTIED: Final = """
+DROP TABLE vocabulary;
+DROP TABLE words;
+DELETE FROM chunks;
+DELETE FROM labels;
+DELETE FROM documents;
 """
 SEARCH: Final = """
 SELECT chunks.id, documents.id, -bm25(words)
@@ -44,6 +56,7 @@ FROM words JOIN chunks ON chunks.number = words.rowid JOIN documents ON document
 WHERE words MATCH ? AND (? IS NULL OR words.rowid IN (SELECT rowid FROM words WHERE words MATCH ?)) AND {}
 ORDER BY 3 DESC, 1 LIMIT ?
 """
+VOCABULARY: Final = "SELECT term, doc FROM vocabulary WHERE term >= ? AND term < ? AND length(term) BETWEEN ? AND ?"
 INVENTORY: Final = """
 SELECT documents.id, count(*) FROM chunks JOIN documents ON documents.number = document GROUP BY document
 """
@@ -54,7 +67,7 @@ class TextIndex:
 
     def __init__(self, path: Path, *, tables: str = "") -> None:
         self.path = path
-        self._tables = TABLES + tables
+        self._tables = TABLES + WORDS + tables
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
         self._writes = threading.Lock()
@@ -121,6 +134,18 @@ class TextIndex:
         with self.writing() as connection:
             forget_documents(connection, document_ids)
 
+    def empty(self, statements: str = "") -> None:
+        """Removes all, by the statements what its user keeps besides, and gives the room back if no one is in the way.
+
+        The file stays: others may have it open.
+        """
+        with self.writing() as connection:
+            _run(connection, statements + EMPTIED + WORDS)
+        with suppress(BusyError), self._writes, translated(self.path):
+            connection = self._connection()
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def search(self, query: str, *, limit: int, where: Filter) -> list[Scored]:
         """The best chunks, best first; those that hold a quoted phrase before all others."""
         with self.reading() as connection:
@@ -135,6 +160,15 @@ class TextIndex:
         best = {hit.chunk_id: hit for hit in found} | lifted
         return sorted(best.values(), key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
 
+    def similar(self, word: str, *, where: Filter) -> list[str]:
+        """Words that are spelt like this one and stand in a chunk that is admitted, the likeliest first."""
+        word = folded(word)
+        bounds = (word[:1], f"{word[:1]}\U0010ffff", len(word) - edits_of(word), len(word) + edits_of(word))
+        with self.reading() as connection:
+            counts = dict(connection.execute(VOCABULARY, bounds).fetchall())
+            near = likeliest(word, counts)[:SIMILAR]
+            return [each for each in near if _match(connection, [each], None, 1, where)]
+
     def count(self) -> int:
         with self.reading() as connection:
             return int(connection.execute("SELECT count(*) FROM chunks").fetchone()[0])
@@ -147,8 +181,7 @@ class TextIndex:
     def maintain(self) -> None:
         with self.writing() as connection:
             connection.execute("INSERT INTO words (words, rank) VALUES ('merge', ?)", (MERGED_PAGES,))
-        with translated(self.path):
-            self._connection().execute("PRAGMA optimize")
+            connection.execute("PRAGMA optimize")
 
     def _connection(self) -> sqlite3.Connection:
         """One for each thread: only on connections of their own do readers and a writer go on at once."""
@@ -270,10 +303,15 @@ def _make(connection: sqlite3.Connection, tables: str, path: Path) -> None:
             code=ErrorCode.UNSUPPORTED,
         )
     if not found:
-        for statement in filter(None, map(str.strip, tables.split(";\n"))):
-            connection.execute(statement)
+        _run(connection, tables)
         connection.execute(f"PRAGMA user_version = {FORMAT}")
     connection.commit()
+
+
+def _run(connection: sqlite3.Connection, statements: str) -> None:
+    """As part of the transaction, which `executescript` would end."""
+    for statement in filter(None, map(str.strip, statements.split(";\n"))):
+        connection.execute(statement)
 
 
 def _forget(connection: sqlite3.Connection, chosen: str, parameters: Sequence[object]) -> None:

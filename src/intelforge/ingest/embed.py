@@ -16,6 +16,7 @@ from intelforge.ingest.index import LEASE as INDEX_LEASE
 from intelforge.jobs.leases import LeaseHolder, NotHeldError
 from intelforge.store.documents import Documents
 from intelforge.store.facts import Facts
+from intelforge.store.standings import Standings
 
 LEASE = "embedding"
 RATE_FACT = "embedding_rate"
@@ -51,16 +52,23 @@ class Embedding:
     def __init__(
         self,
         documents: Documents,
-        facts: Facts,
+        standings: Standings,
         store: VectorStore,
         embedder: Embedder,
         leases: LeaseHolder,
         *,
+        facts: Facts,
+        donor: VectorStore | None = None,
         idle: asyncio.Event | None = None,
     ) -> None:
-        """`idle` is cleared while someone waits for an answer: embedding stands back until it is set again."""
+        """`donor` is a store that has vectors of the same embedder, which are then taken from there.
+
+        `idle` is cleared while someone waits for an answer: embedding stands back until it is set again.
+        """
         self._idle = idle
+        self._donor = donor
         self._documents = documents
+        self._standings = standings
         self._facts = facts
         self._store = store
         self._embedder = embedder
@@ -75,11 +83,11 @@ class Embedding:
             return 0
 
     async def _embed_all(self, report: Callable[[Progress], None], stopped: Callable[[], bool]) -> int:
-        counts = await self._documents.counts(self._embedder.name)
+        counts = await self._standings.counts()
         missing, done, windows, began = counts.chunks - counts.embedded, 0, 0, time.monotonic()
         async with aclosing(self._windows()) as found:
             async for window in found:
-                vectors = None if stopped() else await self._embed(window.chunks, stopped)
+                vectors = None if stopped() else await self._vectors(window.chunks, stopped)
                 if vectors is None:
                     break
                 await self._keep(window, vectors)
@@ -107,7 +115,7 @@ class Embedding:
 
     async def _windows(self) -> AsyncGenerator[Window]:
         """What is to be embedded, until nothing is left. Each window must be kept before the next is asked for."""
-        while waiting := await self._documents.unembedded(self._embedder.name, limit=WAITING):
+        while waiting := await self._standings.unembedded(limit=WAITING):
             embedded, chunks = dict(waiting), list[Chunk]()
             for start in range(0, len(waiting), LOADED):
                 for document in await self._documents.load([one for one, _ in waiting[start : start + LOADED]]):
@@ -118,8 +126,17 @@ class Embedding:
             if chunks:
                 yield Window(chunks=chunks)
 
-    async def _embed(self, chunks: Sequence[Chunk], stopped: Callable[[], bool]) -> Vectors | None:
+    async def _vectors(self, chunks: Sequence[Chunk], stopped: Callable[[], bool]) -> Vectors | None:
         """Vectors in the order of the chunks, shape (len(chunks), dimensions); None when stopped on the way."""
+        given = await self._donor.vectors([chunk.id for chunk in chunks]) if self._donor else {}
+        missing = [chunk for chunk in chunks if chunk.id not in given]
+        made = await self._embed(missing, stopped) if missing else None
+        if missing and made is None:
+            return None
+        found = {**given, **{chunk.id: made[row] for row, chunk in enumerate(missing) if made is not None}}
+        return np.stack([found[chunk.id] for chunk in chunks])
+
+    async def _embed(self, chunks: Sequence[Chunk], stopped: Callable[[], bool]) -> Vectors | None:
         order = sorted(range(len(chunks)), key=lambda row: chunks[row].tokens)
         found: list[Vectors] = []
         for start in range(0, len(order), self._embedder.at_once):
@@ -133,16 +150,13 @@ class Embedding:
 
     async def _keep(self, window: Window, vectors: Vectors) -> None:
         async with self._leases.hold(INDEX_LEASE, detail="adding vectors"):
-            name = self._embedder.name
-            fit = await self._documents.embedded_up_to(
-                {key: first for key, (first, _) in window.progress.items()}, name
-            )
+            fit = await self._standings.embedded_up_to({key: first for key, (first, _) in window.progress.items()})
             kept = [row for row, chunk in enumerate(window.chunks) if chunk.document_id in fit]
             if kept:
                 about = await self._documents.attributes(fit)
                 await self._store.add_vectors([window.chunks[row].id for row in kept], vectors[kept], about)
             done = {key: last for key, (_, last) in window.progress.items() if key in fit}
-            await self._documents.set_embedded(done, embedder=name)
+            await self._standings.set_embedded(done)
 
     async def _note_center(self, vectors: Vectors) -> None:
         before = await load_center(self._facts, self._embedder.name)

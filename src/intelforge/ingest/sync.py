@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -11,6 +11,7 @@ from intelforge.core.errors import ErrorCode, IntelForgeError, StorageError
 from intelforge.core.reports import Progress, Stage, SyncReport
 from intelforge.core.values import ItemRef, ItemState, Source
 from intelforge.ingest.batch import Batch, encode
+from intelforge.ingest.build import Build
 from intelforge.ingest.collectors import Collectors
 from intelforge.ingest.embed import Embedding
 from intelforge.ingest.index import Indexer
@@ -43,6 +44,9 @@ class SyncParts:
     engine: JobEngine
     batch: Callable[[Callable[[int], None]], Batch]
     embedding: Embedding | None
+    """of the version that answers"""
+    build: Callable[[], Awaitable[Build]] | None
+    """of the version that the settings ask for, when that is another"""
     collectors: Collectors
     batch_items: int
     clock: Clock = utc_now
@@ -78,6 +82,12 @@ class Sync:
             embedded = 0
             if embed and self._parts.embedding and not self._halted():
                 embedded = await self._parts.embedding.run(report=self._report, stopped=self._halted)
+            if embed and self._parts.build and not self._halted():
+                try:
+                    build = await self._parts.build()
+                    embedded = (await build.run(report=self._report, stopped=self._halted)).embedded
+                except IntelForgeError as error:  # the version that answers has all that was read
+                    total = replace(total, complete=False, errors=(*total.errors, f"the new index version: {error}"))
         if self._broken:
             raise self._broken
         failed = len(await self._parts.items.failures(since=started_at))

@@ -66,6 +66,10 @@ class GatewayModel:
             spent = RunUsage()
             try:
                 text = await self._reply(prompt, instructions, spent)
+            except asyncio.CancelledError:
+                # Its server may have done the work.
+                spent.input_tokens, spent.output_tokens = most.input_tokens, most.output_tokens
+                raise
             finally:
                 usage.input_tokens, usage.output_tokens = spent.input_tokens, spent.output_tokens
                 usage.cost_usd = self._price(spent)

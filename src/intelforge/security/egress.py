@@ -59,7 +59,8 @@ class Egress:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """`timeout` is for a whole fetch, in seconds; `tls` replaces the system's trust store."""
-        self._allowed = HostList(allow_hosts)
+        self._hosts = frozenset(allow_hosts)
+        self._allowed = HostList(self._hosts)
         self._timeout = timeout
         self._max_redirects = max_redirects
         self._resolve = resolve
@@ -97,6 +98,11 @@ class Egress:
             timeout=self._timeout if timeout is None else timeout,
             max_redirects=self._max_redirects,
         )
+
+    def allow(self, *hosts: str) -> None:
+        """Adds hosts (`host` or `host:port`) that the user named, whatever their addresses."""
+        self._hosts |= {*hosts}
+        self._allowed = HostList(self._hosts)
 
     def allows(self, host: str, port: int) -> bool:
         """Whether the workspace allows the host whatever its address."""

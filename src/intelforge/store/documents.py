@@ -1,16 +1,25 @@
-"""The repository of documents: their texts and chunks, and how far the index has followed them."""
+"""The repository of documents: their texts and chunks, what they are, and where they are found."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, exists, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, case, delete, exists, not_, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from intelforge.core.reports import IndexState
 from intelforge.core.values import Attributes, Chunk, Document, ItemState
 from intelforge.store.database import Database
 from intelforge.store.items import slices
-from intelforge.store.tables import ChunkRow, DocumentRow, ItemRow, SourceRow, VersionRow
+from intelforge.store.tables import (
+    ChunkRow,
+    DocumentRow,
+    IndexVersionRow,
+    ItemRow,
+    SourceRow,
+    StandingRow,
+    VersionRow,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,24 +32,6 @@ class Place:
     source_uri: str
     uri: str
     access: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """Distinct current documents and their chunks, and how many of these are indexed and embedded."""
-
-    documents: int
-    chunks: int
-    indexed: int
-    embedded: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """What the index should hold of a document, as the database has it."""
-
-    chunks: int
-    vectors: int
 
 
 CURRENT = exists().where(ItemRow.document_id == DocumentRow.id, ItemRow.state == ItemState.READY)
@@ -57,11 +48,16 @@ class Documents:
         found = await self.load([document_id])
         return found[0] if found else None
 
-    async def matching(self, prefix: str, *, limit: int = 2) -> list[str]:
-        """Ids that begin with a prefix."""
-        statement = select(DocumentRow.id).where(DocumentRow.id.startswith(prefix, autoescape=True)).limit(limit)
+    async def matching(self, prefix: str, *, sources: Collection[str], limit: int = 2) -> list[str]:
+        """Ids that begin with a prefix, of documents that any of these sources has or had."""
+        of_source = (
+            exists()
+            .where(VersionRow.document_id == DocumentRow.id, VersionRow.item_id == ItemRow.id)
+            .where(ItemRow.source_id.in_(list(sources)))
+        )
+        statement = select(DocumentRow.id).where(DocumentRow.id.startswith(prefix, autoescape=True), of_source)
         async with self._database.read() as connection:
-            return list((await connection.execute(statement)).scalars())
+            return list((await connection.execute(statement.limit(limit))).scalars())
 
     async def text(self, document_id: str) -> str | None:
         async with self._database.read() as connection:
@@ -71,25 +67,21 @@ class Documents:
     async def texts(self, document_ids: Collection[str]) -> dict[str, tuple[str, str]]:
         """Title and text by document id."""
         statement = select(DocumentRow.id, DocumentRow.title, DocumentRow.text)
+        found: dict[str, tuple[str, str]] = {}
         async with self._database.read() as connection:
-            rows = await connection.execute(statement.where(DocumentRow.id.in_(list(document_ids))))
-            return {row.id: (row.title, row.text) for row in rows}
+            for part in slices(list(document_ids)):
+                rows = await connection.execute(statement.where(DocumentRow.id.in_(part)))
+                found |= {row.id: (row.title, row.text) for row in rows}
+        return found
 
     async def chunks(self, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Any]:
         """Chunk rows by (document id, ordinal)."""
-        wanted = set(keys)
-        by_document: dict[str, list[int]] = {}
-        for document_id, ordinal in wanted:
-            by_document.setdefault(document_id, []).append(ordinal)
-        clauses = [
-            and_(ChunkRow.document_id == document_id, ChunkRow.ordinal.in_(ordinals))
-            for document_id, ordinals in by_document.items()
-        ]
-        if not clauses:
-            return {}
+        place, found = tuple_(ChunkRow.document_id, ChunkRow.ordinal), dict[tuple[str, int], Any]()
         async with self._database.read() as connection:
-            rows = await connection.execute(select(ChunkRow).where(or_(*clauses)))
-            return {(row.document_id, row.ordinal): row for row in rows}
+            for part in slices(list(dict.fromkeys(keys))):
+                rows = await connection.execute(select(ChunkRow).where(place.in_(part)))
+                found |= {(row.document_id, row.ordinal): row for row in rows}
+        return found
 
     async def places(self, document_ids: Collection[str], *, sources: Collection[str] = ()) -> dict[str, list[Place]]:
         """The items (of these sources, or of any) that are these documents now, by document id, in a stable order."""
@@ -103,23 +95,24 @@ class Documents:
                 SourceRow.access,
             )
             .join(SourceRow, SourceRow.id == ItemRow.source_id)
-            .where(ItemRow.document_id.in_(list(document_ids)), ItemRow.state == ItemState.READY)
+            .where(ItemRow.state == ItemState.READY)
             .order_by(SourceRow.created_at, ItemRow.uri)
         )
         if sources:
             statement = statement.where(SourceRow.id.in_(list(sources)))
         found: dict[str, list[Place]] = {}
         async with self._database.read() as connection:
-            for row in await connection.execute(statement):
-                place = Place(
-                    document_id=row.document_id,
-                    source_id=row.id,
-                    source_kind=row.kind,
-                    source_uri=row.root,
-                    uri=row.uri,
-                    access=tuple(row.access),
-                )
-                found.setdefault(row.document_id, []).append(place)
+            for part in slices(list(document_ids)):
+                for row in await connection.execute(statement.where(ItemRow.document_id.in_(part))):
+                    place = Place(
+                        document_id=row.document_id,
+                        source_id=row.id,
+                        source_kind=row.kind,
+                        source_uri=row.root,
+                        uri=row.uri,
+                        access=tuple(row.access),
+                    )
+                    found.setdefault(row.document_id, []).append(place)
         return found
 
     async def attributes(self, document_ids: Collection[str]) -> dict[str, Attributes]:
@@ -147,13 +140,14 @@ class Documents:
                     found[row.id] = _attributes(row, of.get(row.id, []))
         return found
 
-    async def paths(self) -> list[tuple[str, str]]:
-        """Every place of every current document: its id, and the URIs of source and item, joined."""
+    async def paths(self, sources: Collection[str]) -> list[tuple[str, str]]:
+        """Every place of every current document of these sources: its id, and the URIs of source and item, joined."""
         place = SourceRow.uri + "/" + ItemRow.uri
         statement = (
             select(ItemRow.document_id, place)
             .join(SourceRow, SourceRow.id == ItemRow.source_id)
             .where(ItemRow.state == ItemState.READY, ItemRow.document_id.is_not(None))
+            .where(SourceRow.id.in_(list(sources)))
         )
         async with self._database.read() as connection:
             return [(str(row[0]), row[1]) for row in await connection.execute(statement)]
@@ -167,38 +161,14 @@ class Documents:
                 found |= {row[0]: row[1] for row in await connection.execute(statement)}
         return found
 
-    async def undescribed(self, *, limit: int) -> list[str]:
-        """Ids of documents the index holds with attributes that may be out of date."""
-        stale = DocumentRow.described != DocumentRow.revision
-        return await self._ids(select(DocumentRow.id).where(DocumentRow.indexed, stale).limit(limit))
-
-    async def set_described(self, revisions: Mapping[str, int]) -> None:
-        """Records that the index holds these documents with the attributes of these revisions."""
-        async with self._database.write() as connection:
-            for revision in set(revisions.values()):
-                alike = [document_id for document_id, own in revisions.items() if own == revision]
-                for part in slices(alike):
-                    values = {"indexed": True, "described": revision}
-                    await connection.execute(update(DocumentRow).where(DocumentRow.id.in_(part)).values(**values))
-
-    async def access(self, document_id: str) -> set[str]:
-        """The principals who may see a document: those of every source that has it or had it."""
-        statement = (
-            select(SourceRow.access)
-            .join(ItemRow, ItemRow.source_id == SourceRow.id)
-            .join(VersionRow, VersionRow.item_id == ItemRow.id)
-            .where(VersionRow.document_id == document_id)
-        )
-        async with self._database.read() as connection:
-            return {principal for access in (await connection.execute(statement)).scalars() for principal in access}
-
-    async def place_of(self, uri: str) -> str | None:
-        """The document an item is now, by the item's URI or by its source's URI and its own."""
+    async def place_of(self, uri: str, *, sources: Collection[str]) -> str | None:
+        """The document an item of these sources is now, by the item's URI or by its source's URI and its own."""
         full = SourceRow.uri + "/" + ItemRow.uri
         statement = (
             select(ItemRow.document_id)
             .join(SourceRow, SourceRow.id == ItemRow.source_id)
             .where(ItemRow.state == ItemState.READY, or_(ItemRow.uri == uri, full == uri, SourceRow.uri == uri))
+            .where(SourceRow.id.in_(list(sources)))
             .order_by(case((full == uri, 0), else_=1), ItemRow.uri)
             .limit(1)
         )
@@ -212,84 +182,20 @@ class Documents:
         async with self._database.read() as connection:
             return list((await connection.execute(statement.order_by(VersionRow.number))).scalars())
 
-    async def counts(self, embedder: str) -> Counts:
-        """What is current, indexed, and embedded by `embedder`."""
-        embedded = case((DocumentRow.embedder == embedder, DocumentRow.embedded_chunks), else_=0)
-        indexed = case((DocumentRow.indexed, DocumentRow.chunk_count), else_=0)
-        statement = select(
-            func.count(), func.sum(DocumentRow.chunk_count), func.sum(indexed), func.sum(embedded)
-        ).where(CURRENT)
-        async with self._database.read() as connection:
-            row = (await connection.execute(statement)).one()
-        return Counts(documents=row[0], chunks=row[1] or 0, indexed=row[2] or 0, embedded=row[3] or 0)
-
-    async def unindexed(self, *, limit: int) -> list[Document]:
-        """Current documents the index does not hold yet."""
-        statement = select(DocumentRow.id).where(not_(DocumentRow.indexed), CURRENT).limit(limit)
-        return await self.load(await self._ids(statement))
-
-    async def waiting(self, document_ids: Sequence[str]) -> list[str]:
-        """Ids of those of these documents that are current and not yet in the index."""
-        statement = select(DocumentRow.id).where(DocumentRow.id.in_(document_ids), not_(DocumentRow.indexed), CURRENT)
-        return await self._ids(statement)
-
-    async def embedded_up_to(self, expected: Mapping[str, int], embedder: str) -> set[str]:
-        """Those of these documents that are in the index with so many chunks embedded, by document id."""
-        done = case((DocumentRow.embedder == embedder, DocumentRow.embedded_chunks), else_=0)
-        statement = select(DocumentRow.id, done).where(DocumentRow.id.in_(list(expected)), DocumentRow.indexed)
-        async with self._database.read() as connection:
-            return {row[0] for row in await connection.execute(statement) if row[1] == expected[row[0]]}
-
-    async def abandoned(self, *, limit: int) -> list[str]:
-        """Ids of documents the index still holds although no item has them any more."""
-        return await self._ids(select(DocumentRow.id).where(DocumentRow.indexed, not_(CURRENT)).limit(limit))
-
-    async def unembedded(self, embedder: str, *, limit: int) -> list[tuple[str, int]]:
-        """Current indexed documents with chunks to embed: (id, number of chunks embedded already)."""
-        done = case((DocumentRow.embedder == embedder, DocumentRow.embedded_chunks), else_=0)
-        statement = (
-            select(DocumentRow.id, done)
-            .where(DocumentRow.indexed, done < DocumentRow.chunk_count, CURRENT)
-            .order_by(DocumentRow.created_at, DocumentRow.id)
-            .limit(limit)
-        )
-        async with self._database.read() as connection:
-            return [(row[0], row[1]) for row in await connection.execute(statement)]
-
-    async def set_indexed(self, document_ids: Collection[str], *, indexed: bool) -> None:
-        """Records what the index holds now. A document that left the index has no vectors either."""
-        values: dict[str, Any] = {"indexed": indexed}
-        if not indexed:
-            values |= {"embedder": "", "embedded_chunks": 0}
-        async with self._database.write() as connection:
-            for part in slices(list(document_ids)):
-                await connection.execute(update(DocumentRow).where(DocumentRow.id.in_(part)).values(**values))
-
-    async def set_embedded(self, progress: Mapping[str, int], *, embedder: str) -> None:
-        """Records how many chunks of each document, from the first on, have a vector."""
-        async with self._database.write() as connection:
-            for document_id, number in progress.items():
-                values = {"embedder": embedder, "embedded_chunks": number}
-                await connection.execute(update(DocumentRow).where(DocumentRow.id == document_id).values(**values))
-
-    async def standings(self) -> dict[str, Standing]:
-        """What the index should hold, by document id, by the database's own record."""
-        statement = select(DocumentRow.id, DocumentRow.chunk_count, DocumentRow.embedded_chunks)
-        async with self._database.read() as connection:
-            rows = await connection.execute(statement.where(DocumentRow.indexed))
-            return {row[0]: Standing(chunks=row[1], vectors=row[2]) for row in rows}
-
     async def purge(self) -> int:
-        """Deletes documents that no item has or ever had and the index no longer holds; returns how many."""
+        """Deletes documents that no item has or ever had and the index no longer holds; returns how many.
+
+        What only the version before holds does not count: it is brought up to date when it is gone back to.
+        """
+        idle = select(IndexVersionRow.number).where(
+            IndexVersionRow.state.in_([IndexState.PREVIOUS, IndexState.RETIRED])
+        )
+        held = exists().where(StandingRow.document_id == DocumentRow.id, StandingRow.version.not_in(idle))
         remembered = exists().where(VersionRow.document_id == DocumentRow.id)
         referenced = exists().where(ItemRow.document_id == DocumentRow.id)
-        statement = delete(DocumentRow).where(not_(DocumentRow.indexed), not_(remembered), not_(referenced))
+        statement = delete(DocumentRow).where(not_(held), not_(remembered), not_(referenced))
         async with self._database.write() as connection:
             return (await connection.execute(statement)).rowcount
-
-    async def _ids(self, statement: Any) -> list[str]:
-        async with self._database.read() as connection:
-            return list((await connection.execute(statement)).scalars())
 
     async def load(self, document_ids: Sequence[str]) -> list[Document]:
         """Documents with their chunks, in the order of the ids; unknown ids are left out."""

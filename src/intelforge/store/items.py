@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,6 +14,7 @@ from intelforge.core.values import Document, Failure, ItemRef, ItemState, Valida
 from intelforge.store.database import Database
 from intelforge.store.tables import ChunkRow, DocumentRow, ItemRow, SourceRow, VersionRow
 
+Each = TypeVar("Each")
 VALIDATORS = ("size", "mtime_ns", "etag", "last_modified", "revision")
 
 
@@ -254,7 +255,7 @@ async def _require(connection: AsyncConnection, source_id: str) -> None:
         raise NotFoundError("the source was removed meanwhile", hint="nothing is left to do for it")
 
 
-def slices(values: Sequence[str], size: int = 500) -> Iterable[Sequence[str]]:
+def slices(values: Sequence[Each], size: int = 500) -> Iterable[Sequence[Each]]:
     """The values in parts small enough for one statement."""
     return (values[start : start + size] for start in range(0, len(values), size))
 
@@ -283,11 +284,7 @@ def _document_row(document: Document) -> dict[str, Any]:
         "language": document.language,
         "details": dict(document.metadata),
         "chunk_count": len(document.chunks),
-        "indexed": False,
         "revision": 0,
-        "described": 0,
-        "embedder": "",
-        "embedded_chunks": 0,
     }
 
 

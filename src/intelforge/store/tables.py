@@ -1,11 +1,12 @@
 """The tables. What they hold is the truth; the index and the embeddings can be rebuilt from them.
 
 A document is one text, stored once whatever the number of items that have it. An item points to its present document;
-`versions` remembers the earlier ones. `documents.indexed` and `documents.embedded_chunks` say how far the index has
-followed, so that after a crash the remaining work is a query.
+`versions` remembers the earlier ones. `index_standings` says how far each version of the index has followed, so that
+after a crash the remaining work is a query.
 """
 
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -65,17 +66,14 @@ class DocumentRow(Table):
     language: Mapped[str] = mapped_column(String(32))
     details: Mapped[dict[str, str]] = mapped_column(JSON)
     chunk_count: Mapped[int] = mapped_column(Integer)
-    indexed: Mapped[bool] = mapped_column(default=False)
-    embedder: Mapped[str] = mapped_column(String(255), default="")
-    embedded_chunks: Mapped[int] = mapped_column(Integer, default=0)
-    # Counts up when what the document can be filtered by may have changed; `described` is what the index has.
+    # Counts up when what the document can be filtered by may have changed.
     revision: Mapped[int] = mapped_column(Integer, default=0)
-    described: Mapped[int] = mapped_column(Integer, default=0)
     created_at: Mapped[datetime] = mapped_column(Instant)
     # Last, so that SQLite reads the other columns without walking through the text.
     text: Mapped[str] = mapped_column(Text)
 
-    __table_args__ = (Index("ix_documents_indexed", "indexed"), Index("ix_documents_embedder", "embedder"))
+    # All that counting chunks reads, which spares it the texts.
+    __table_args__ = (Index("ix_documents_chunk_count", "id", "chunk_count"),)
 
 
 class ChunkRow(Table):
@@ -124,6 +122,33 @@ class VersionRow(Table):
     created_at: Mapped[datetime] = mapped_column(Instant)
 
 
+class IndexVersionRow(Table):
+    __tablename__ = "index_versions"
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    url: Mapped[str] = mapped_column(Text)
+    embedder: Mapped[str] = mapped_column(Text)
+    model: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    live_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class StandingRow(Table):
+    """A document that a version of the index holds: with the attributes of which revision, and how many vectors."""
+
+    __tablename__ = "index_standings"
+
+    version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    document_id: Mapped[str] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True)
+    described: Mapped[int] = mapped_column(Integer)
+    embedded_chunks: Mapped[int] = mapped_column(Integer, default=0)
+
+    # Without rowid a look-up by the key finds the row itself: every search counts over all of them.
+    __table_args__ = (Index("ix_index_standings_document", "document_id"), {"sqlite_with_rowid": False})
+
+
 class LeaseRow(Table):
     __tablename__ = "leases"
 
@@ -154,3 +179,16 @@ class CallRow(Table):
     seconds: Mapped[float] = mapped_column(Float, default=0.0)
     error: Mapped[str] = mapped_column(String(32), default="")
     at: Mapped[datetime] = mapped_column(Instant, index=True)
+
+
+class SearchRow(Table):
+    __tablename__ = "searches"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(Instant)
+    seconds: Mapped[float] = mapped_column(Float)
+    parts: Mapped[dict[str, float]] = mapped_column(JSON)
+    slow: Mapped[bool]
+    plan: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+    __table_args__ = (Index("ix_searches_slow", "slow"),)

@@ -58,7 +58,7 @@ class EmbeddingServer:
 
     def client(self) -> httpx2.AsyncClient:
         """A client that brings every request here, whatever its host, which the `host` header keeps."""
-        return httpx2.AsyncClient(transport=_Rerouted(self.url), trust_env=False, timeout=20)
+        return rerouted(self.url)
 
     def respond(self, request: ServerRequest) -> ServerReply:
         if self.failures:
@@ -151,6 +151,11 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
         ),
     ),
 }
+
+
+def rerouted(url: str) -> httpx2.AsyncClient:
+    """A client that brings every request to one server, whatever its host, which the `host` header keeps."""
+    return httpx2.AsyncClient(transport=_Rerouted(url), trust_env=False, timeout=20)
 
 
 class _Rerouted(httpx2.AsyncBaseTransport):

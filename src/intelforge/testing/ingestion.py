@@ -7,6 +7,7 @@ from intelforge.core.errors import IntelForgeError, ItemError
 from intelforge.core.reports import Progress, SyncReport
 from intelforge.core.values import Document, Item, Source, SourceKind
 from intelforge.index.memory import MemoryStore
+from intelforge.index.protocol import VectorStore
 from intelforge.ingest.batch import Batch
 from intelforge.ingest.collectors import Collectors
 from intelforge.ingest.embed import Embedding
@@ -20,6 +21,7 @@ from intelforge.store.facts import Facts
 from intelforge.store.items import Items
 from intelforge.store.leases import Leases, process_name
 from intelforge.store.sources import Sources
+from intelforge.store.standings import Standings
 from intelforge.testing.collector import MemoryCollector
 from intelforge.testing.documents import make_document
 from intelforge.testing.embedder import HashEmbedder
@@ -46,6 +48,7 @@ class Ingestion:
         self.sources, self.items = Sources(self.database), Items(self.database)
         self.documents, self.facts = Documents(self.database), Facts(self.database)
         self.leases = Leases(self.database, owner=process_name())
+        self.standings = Standings(self.database, 1)
 
     async def sync(self, *, embed: bool = True, retry_failed: bool = False) -> SyncReport:
         await self.sources.add(SOURCE)
@@ -58,7 +61,7 @@ class Ingestion:
 
     def parts(self, holder: LeaseHolder) -> SyncParts:
         collectors = Collectors(self.sources, lambda source: self.collector)
-        indexer = Indexer(self.documents, self.store, holder)
+        indexer = self.indexer(holder)
         return SyncParts(
             sources=self.sources,
             items=self.items,
@@ -74,14 +77,20 @@ class Ingestion:
                 advanced=advanced,
             ),
             embedding=self.embedding(holder),
+            build=None,
             collectors=collectors,
             batch_items=self.batch_items,
         )
 
-    def embedding(self, holder: LeaseHolder) -> Embedding | None:
+    def indexer(self, holder: LeaseHolder) -> Indexer:
+        return Indexer(self.documents, self.standings, self.store, holder)
+
+    def embedding(self, holder: LeaseHolder, *, donor: VectorStore | None = None) -> Embedding | None:
         if self.embedder is None:
             return None
-        return Embedding(self.documents, self.facts, self.store, self.embedder, holder)
+        return Embedding(
+            self.documents, self.standings, self.store, self.embedder, holder, facts=self.facts, donor=donor
+        )
 
     async def refine(self, items: Sequence[Item]) -> list[Document | IntelForgeError]:
         return [self._refine_one(item) for item in items]

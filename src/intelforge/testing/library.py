@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from intelforge.core.errors import NotFoundError
-from intelforge.core.values import Chunk, Hit
+from intelforge.core.values import Chunk, Hit, SearchResult
 
 _WORD = re.compile(r"\w+")
 
@@ -16,10 +16,10 @@ class MemoryLibrary:
 
     documents: Mapping[str, str]
 
-    async def search(self, question: str, *, limit: int) -> list[Hit]:
+    async def search(self, question: str, *, limit: int) -> SearchResult:
         wanted = set(_WORD.findall(question.lower()))
         hits = [hit for location, text in self.documents.items() for hit in _hits(location, text, wanted)]
-        return sorted(hits, key=lambda hit: -hit.score)[:limit]
+        return SearchResult(hits=tuple(sorted(hits, key=lambda hit: -hit.score)[:limit]))
 
     async def text(self, document_id: str) -> str:
         if document_id not in self.documents:

@@ -27,7 +27,8 @@ class QdrantDouble:
                 try:
                     result = answer(self._local, found[1], json.loads(request.body or b"{}"))
                 except (KeyError, ValueError) as error:
-                    return json_reply({"status": {"error": str(error)}}, status=400)
+                    there = self._local.collection_exists(found[1])
+                    return json_reply({"status": {"error": str(error)}}, status=400 if there else 404)
                 return json_reply({"result": result, "status": "ok", "time": 0.0})
         return json_reply({"status": {"error": f"no such path: {path}"}}, status=404)
 
@@ -51,6 +52,14 @@ def _describe(local: QdrantLocal, name: str, body: Any) -> Any:
 def _delete(local: QdrantLocal, name: str, body: Any) -> Any:
     local.delete(name, models.FilterSelector(**body).filter)
     return COMPLETED
+
+
+def _retrieve(local: QdrantLocal, name: str, body: Any) -> Any:
+    asked = models.PointRequest(**body)
+    found = local.retrieve(
+        name, asked.ids, with_payload=asked.with_payload or False, with_vectors=asked.with_vector or False
+    )
+    return [each.model_dump(mode="json") for each in found]
 
 
 def _query(local: QdrantLocal, name: str, body: Any) -> Any:
@@ -85,6 +94,7 @@ ROUTES: tuple[tuple[str, str, Answer], ...] = (
     ("DELETE", "", lambda local, name, body: local.delete_collection(name)),
     ("PUT", "/index", lambda local, name, body: COMPLETED),
     ("PUT", "/points", _upsert),
+    ("POST", "/points", _retrieve),
     ("POST", "/points/payload", _describe),
     ("POST", "/points/delete", _delete),
     ("POST", "/points/query", _query),

@@ -8,9 +8,10 @@ from typing import Any, Final
 import httpx2
 
 from intelforge.core.registry import load_backend
-from intelforge.index.embedders.context import EmbedderContext, EmbeddingCall
 from intelforge.index.embedders.remote import RemoteEmbedder
-from intelforge.index.embedders.requests import Patience, Requests
+from intelforge.index.embedders.requests import Requests
+from intelforge.index.model_api import Patience
+from intelforge.index.model_context import ModelContext, RemoteCall
 from intelforge.testing.embedding_server import EmbeddingServer
 
 KEY: Final = "sk-verysecret-0123456789"
@@ -34,7 +35,7 @@ class Spent:
 class Entry:
     """One call in the books."""
 
-    call: EmbeddingCall
+    call: RemoteCall
     spent: Spent
     settled: bool
 
@@ -57,12 +58,12 @@ class Opener:
             "ollama_url": lambda: self.server.url,
             "environment": dict.fromkeys(KEYS, KEY),
         }
-        context = EmbedderContext(**{**given, **changes})
+        context = ModelContext(**{**given, **changes})
         endpoint = load_backend("embedders", url)(url, context=context).endpoint
         return RemoteEmbedder(endpoint, Requests(endpoint, context, patience=self.patience))
 
     @asynccontextmanager
-    async def _meter(self, call: EmbeddingCall, /) -> AsyncIterator[Spent]:
+    async def _meter(self, call: RemoteCall, /) -> AsyncIterator[Spent]:
         spent, settled = Spent(), False
         try:
             yield spent

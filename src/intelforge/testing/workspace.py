@@ -28,10 +28,12 @@ from intelforge.core.values import (
     Hit,
     ItemState,
     Passage,
+    SearchResult,
     Sentence,
     Source,
     SourceKind,
 )
+from intelforge.testing.upkeep import FakeIndex
 
 if TYPE_CHECKING:
     from intelforge.workspace import Workspace
@@ -61,7 +63,14 @@ def make_answer(location: str = "/data/docs/guide.md") -> Answer:
 
 def make_hit(text: str = QUOTE, location: str = "/data/docs/guide.md") -> Hit:
     chunk = Chunk(id="d0c:0", document_id="d0c", ordinal=0, start=START, end=START + len(text), text=text)
-    return Hit(chunk=replace(chunk, heading="Guide"), score=0.5, location=location, first_line=3, last_line=3)
+    return Hit(
+        chunk=replace(chunk, heading="Guide"),
+        score=0.5,
+        location=location,
+        first_line=3,
+        last_line=3,
+        highlights=((2, 9), (22, 26)) if text == QUOTE else (),
+    )
 
 
 def make_status() -> Status:
@@ -90,6 +99,8 @@ class FakeWorkspace(Workspace):
     error: Exception | None = None
     statuses: list[SourceStatus] = field(default_factory=lambda: [SourceStatus(source=SOURCE, items={"ready": 9})])
     hits: list[Hit] = field(default_factory=lambda: [make_hit()])
+    found: SearchResult = field(default_factory=SearchResult)
+    """what a search gives beside the hits"""
     answer: Answer = field(default_factory=make_answer)
     now: Status = field(default_factory=make_status)
     document: Document = DOCUMENT
@@ -100,6 +111,7 @@ class FakeWorkspace(Workspace):
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     opened: list[Path | None] = field(default_factory=list)
     closed: int = 0
+    index: FakeIndex = field(default_factory=FakeIndex)
 
     def _called(self, *call: object) -> None:
         self.calls.append(call)
@@ -161,15 +173,22 @@ class FakeWorkspace(Workspace):
 
     async def search(
         self,
-        query: str,
+        query: str = "",
         *,
         limit: int = 10,
         source: str | None = None,
+        like: str | None = None,
+        cursor: str | None = None,
         rerank: bool = False,
+        diverse: bool = False,
+        facets: bool = False,
+        explain: bool = False,
         principals: Sequence[str] = (EVERYONE,),
-    ) -> list[Hit]:
-        self._called("search", query, limit, source)
-        return self.hits[:limit]
+    ) -> SearchResult:
+        asked = {"like": like, "cursor": cursor, "rerank": rerank, "diverse": diverse}
+        wanted = {name: value for name, value in {**asked, "facets": facets, "explain": explain}.items() if value}
+        self._called("search", query, limit, source, *([wanted] if wanted else []))
+        return replace(self.found, hits=tuple(self.hits[:limit]))
 
     async def ask(self, question: str, *, source: str | None = None, principals: Sequence[str] = (EVERYONE,)) -> Answer:
         self._called("ask", question, source)

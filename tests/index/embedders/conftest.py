@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from intelforge.index.embedders.requests import Patience
+from intelforge.index.model_api import Patience
 from intelforge.testing.embedding_server import EmbeddingServer
 from intelforge.testing.remote_embedder import Opener
 

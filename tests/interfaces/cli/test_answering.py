@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intelforge.core.errors import InvalidInputError
+from intelforge.core.values import SearchResult
 from intelforge.interfaces.cli.answering import parse_span
 from intelforge.testing.terminal import Terminal
 
@@ -12,6 +13,24 @@ from intelforge.testing.terminal import Terminal
 def test_search_passes_limit_and_source(terminal: Terminal) -> None:
     terminal.run("search", "timeout", "--limit", "3", "--source", "s1")
     assert terminal.workspace.calls == [("search", "timeout", 3, "s1")]
+
+
+def test_search_passes_every_option(terminal: Terminal) -> None:
+    terminal.run("search", "x", "--rerank", "--diverse", "--facets", "--explain", "--cursor", "AbC")
+    wanted = {"cursor": "AbC", "rerank": True, "diverse": True, "facets": True, "explain": True}
+    assert terminal.workspace.calls == [("search", "x", 10, None, wanted)]
+
+
+def test_search_for_more_like_a_document_needs_no_words(terminal: Terminal) -> None:
+    terminal.run("search", "--like", "docs/guide.md")
+    assert terminal.workspace.calls == [("search", "", 10, None, {"like": "docs/guide.md"})]
+
+
+def test_search_as_json_has_all_of_the_result(terminal: Terminal) -> None:
+    terminal.workspace.found = SearchResult(notes=("by words alone",), facets={"lang": {"en": 1}}, cursor="AbC")
+    found = terminal.json("search", "timeout")
+    assert (found["query"], found["notes"], found["facets"]) == ("timeout", ["by words alone"], {"lang": {"en": 1}})
+    assert (found["cursor"], found["hits"][0]["highlights"]) == ("AbC", [[2, 9], [22, 26]])
 
 
 def test_ask_as_json_has_the_text_and_whether_evidence_was_found(terminal: Terminal) -> None:

@@ -35,6 +35,17 @@ COMMANDS = {
     "models": ["models"],
     "models list": ["models", "list"],
     "models pull": ["models", "pull"],
+    "index": ["index"],
+    "index versions": ["index", "versions"],
+    "index stats": ["index", "stats"],
+    "index verify": ["index", "verify"],
+    "index tune": ["index", "tune"],
+    "index rebuild": ["index", "rebuild"],
+    "index rollback": ["index", "rollback"],
+    "index migrate": ["index", "migrate", "--to", "faiss:other"],
+    "index drop": ["index", "drop", "1", "--yes"],
+    "index export": ["index", "export", "index.parquet"],
+    "index import": ["index", "import", "index.parquet"],
     "doctor": ["doctor"],
 }
 HEAVY = ("sqlalchemy", "pydantic", "lancedb", "numpy", "onnxruntime", "httpx2", "dbos", "intelforge.workspace")
@@ -103,7 +114,7 @@ def test_error_text_cannot_drive_the_terminal(terminal: Terminal) -> None:
     [
         (["nope"], "No such command 'nope'"),
         (["searhc", "x"], "Did you mean 'search'?"),
-        (["search"], "Missing argument 'QUERY'"),
+        (["ask"], "Missing argument 'QUESTION'"),
         (["search", "x", "--limit", "0"], "'--limit'"),
         (["status", "--what"], "No such option: --what"),
         (["add", "x", "--kind", "moon"], "'moon' is not one of 'folder', 'file', 'git', 'web'"),

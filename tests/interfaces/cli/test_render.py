@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
 from intelforge.core.reports import Shown
-from intelforge.core.values import Verdict
-from intelforge.interfaces.cli.render import QUOTE_LINES, around, excerpt, render_answer, render_hits, render_shown
+from intelforge.core.values import SearchResult, Verdict
+from intelforge.interfaces.cli.render import QUOTE_LINES, excerpt, render_answer, render_shown
+from intelforge.interfaces.cli.render_search import render_search
 from intelforge.testing.workspace import DOCUMENT, make_answer, make_hit
 
 HERE = Path("/data")
@@ -76,29 +77,9 @@ def test_answer_of_a_paid_model_shows_its_cost() -> None:
     assert shown.rstrip().endswith("openai:small · $0.0123")
 
 
-def test_hit_shows_rank_place_score_heading_and_marked_words() -> None:
-    hit = replace(make_hit(), duplicates=tuple(f"/data/copy{n}.md" for n in range(5)))
-    shown = text_of(render_hits("Timeout task?", [hit], HERE))
-    assert [line.rstrip() for line in shown.splitlines()] == [
-        " 1. docs/guide.md:3-3  0.500",
-        "    Guide",
-        "    A timeout cancels the task.",
-        "    also in copy0.md, copy1.md, copy2.md and 2 more",
-        "",
-    ]
-    colored = text_of(render_hits("Timeout task?", [hit], HERE), color=True)
-    assert "\x1b[1;33mtimeout\x1b[0m" in colored
-    assert "\x1b[1;33mtask\x1b[0m" in colored
-
-
-def test_no_hits() -> None:
-    assert text_of(render_hits("x", [], HERE)) == "Nothing found.\n"
-
-
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_place_is_never_broken_so_that_it_can_be_clicked(width: int) -> None:
     location = "/srv/" + "a-long-folder/" * 12 + "file.md"
-    assert f"{location}:3-3" in text_of(render_hits("timeout", [make_hit(location=location)], HERE), width=width)
     assert f"{location}:3-3" in text_of(render_answer(make_answer(location), HERE), width=width)
 
 
@@ -109,7 +90,11 @@ def test_text_of_documents_is_only_text(evil: str) -> None:
     answer = replace(answer, sentences=(replace(answer.sentences[0], text=evil),), notes=(evil,), model=evil)
     document = replace(DOCUMENT, title=evil, text=evil)
     shown = Shown(document=document, locations=(evil,))
-    for part in (render_hits(evil, [hit], HERE), render_answer(answer, HERE), render_shown(shown, HERE)):
+    for part in (
+        render_search(SearchResult(hits=(hit,)), HERE),
+        render_answer(answer, HERE),
+        render_shown(shown, HERE),
+    ):
         text = text_of(part)
         assert not {"\x1b", "\x07", "\r"} & set(text)
         if evil.startswith("["):
@@ -133,20 +118,6 @@ def test_span_of_a_superseded_version_says_both() -> None:
     assert shown.splitlines()[0] == "superseded or removed; kept for its citations"
     assert "span 2:7" in shown
     assert shown.endswith("\nGuide\n")
-
-
-def test_snippet_begins_beside_the_line_with_most_words_of_the_query() -> None:
-    lines = [f"line {n}" for n in range(50)]
-    lines[30] = "the Timeout cancels"
-    assert around("\n".join(lines), "timeout cancels").splitlines()[:2] == ["line 29", "the Timeout cancels"]
-    assert around("", "timeout") == ""
-
-
-@given(st.text(), st.text())
-def test_snippet_is_a_part_of_the_text_and_never_empty_without_reason(text: str, query: str) -> None:
-    snippet = around(text, query)
-    assert snippet in "\n".join(text.splitlines())
-    assert bool(snippet.strip()) or not text.strip() or len(text.splitlines()) > 1
 
 
 @given(st.text())

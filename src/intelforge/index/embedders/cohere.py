@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from intelforge.index.embedders.context import EmbedderContext
 from intelforge.index.embedders.endpoint import Endpoint, Reply
 from intelforge.index.embedders.remote import RemoteEmbedder
 from intelforge.index.embedders.requests import Requests
-from intelforge.index.embedders.url import Target, key_of, read_model
+from intelforge.index.embedders.url import SETTING, Target, read_model
+from intelforge.index.model_context import ModelContext
 from intelforge.index.protocol import TextKind
 
 URL: Final = "https://api.cohere.com/v2/embed"
@@ -19,7 +19,7 @@ MOST_TEXTS: Final = 96
 INPUT_TYPES: Final = {TextKind.DOCUMENT: "search_document", TextKind.QUERY: "search_query"}
 
 
-def open_embedder(url: str, *, context: EmbedderContext) -> RemoteEmbedder:
+def open_embedder(url: str, *, context: ModelContext) -> RemoteEmbedder:
     """The embedder named by the URL. Raises ConfigError, and ModelError when the key is missing."""
     target = read_model(url)
     endpoint = Endpoint(
@@ -31,7 +31,7 @@ def open_embedder(url: str, *, context: EmbedderContext) -> RemoteEmbedder:
         body=partial(_body, target),
         read=read_reply,
         most_texts=MOST_TEXTS,
-        key=key_of(target.provider, KEYS, context.environment),
+        key=SETTING.key_of(target.provider, KEYS, context.environment),
     )
     return RemoteEmbedder(endpoint, Requests(endpoint, context))
 

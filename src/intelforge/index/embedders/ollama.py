@@ -6,17 +6,17 @@ from typing import Any, Final
 
 import numpy as np
 
-from intelforge.index.embedders.context import EmbedderContext
 from intelforge.index.embedders.endpoint import Endpoint, Reply
 from intelforge.index.embedders.remote import RemoteEmbedder
 from intelforge.index.embedders.requests import Requests
 from intelforge.index.embedders.url import Target, read_model
+from intelforge.index.model_context import ModelContext
 from intelforge.index.protocol import TextKind
 
 MOST_TEXTS: Final = 32
 
 
-def open_embedder(url: str, *, context: EmbedderContext) -> RemoteEmbedder:
+def open_embedder(url: str, *, context: ModelContext) -> RemoteEmbedder:
     """The embedder named by the URL. Asks nothing of Ollama yet. Raises ConfigError."""
     target = read_model(url)
     endpoint = Endpoint(

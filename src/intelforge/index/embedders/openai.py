@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from intelforge.index.embedders.context import EmbedderContext
 from intelforge.index.embedders.endpoint import Endpoint, Reply
 from intelforge.index.embedders.remote import RemoteEmbedder
 from intelforge.index.embedders.requests import Requests
-from intelforge.index.embedders.url import OTHER_KEY, Target, key_of, read_model, read_server
+from intelforge.index.embedders.url import OTHER_KEY, SETTING, Target, read_model, read_server
+from intelforge.index.model_context import ModelContext
 from intelforge.index.protocol import TextKind
 
 MOST_TEXTS: Final = 64
@@ -42,22 +42,22 @@ SERVICES: Final[Mapping[str, Service]] = {
 }
 
 
-def open_embedder(url: str, *, context: EmbedderContext) -> RemoteEmbedder:
+def open_embedder(url: str, *, context: ModelContext) -> RemoteEmbedder:
     """The embedder named by `PROVIDER:MODEL`. Raises ConfigError, and ModelError when the key is missing."""
     target = read_model(url)
     service = SERVICES[target.provider]
-    key = key_of(target.provider, (service.key,), context.environment)
+    key = SETTING.key_of(target.provider, (service.key,), context.environment)
     return _opened(target, service, key, context)
 
 
-def open_server(url: str, *, context: EmbedderContext) -> RemoteEmbedder:
+def open_server(url: str, *, context: ModelContext) -> RemoteEmbedder:
     """The embedder named by `http(s)://HOST/v1#MODEL`; its server is given a key when there is one."""
     target = read_server(url, provider="compatible", needs_model=True)
     service = Service(base_url=target.base_url, key=OTHER_KEY)
     return _opened(target, service, context.environment.get(OTHER_KEY, "").strip(), context)
 
 
-def _opened(target: Target, service: Service, key: str, context: EmbedderContext) -> RemoteEmbedder:
+def _opened(target: Target, service: Service, key: str, context: ModelContext) -> RemoteEmbedder:
     endpoint = Endpoint(
         name=target.name,
         provider=target.provider,

@@ -15,6 +15,7 @@ from intelforge.core.errors import ErrorCode, ModelError
 from intelforge.index.embedders.endpoint import Endpoint
 from intelforge.index.embedders.pieces import combine, estimated_tokens, halves, split, unit
 from intelforge.index.embedders.requests import Requests
+from intelforge.index.model_api import sendable
 from intelforge.index.protocol import TextKind, Vectors
 
 AT_ONCE: Final = 128
@@ -25,8 +26,6 @@ BATCH_TOKENS: Final = 32_768
 """of one request, by estimate"""
 QUERY_SECONDS: Final = 20.0
 """Someone waits for a search, which goes on by words alone when its embedding takes longer."""
-BLANK: Final = "."
-"""Sent for a text of nothing but space, which most servers refuse."""
 SHORTEST: Final = 64
 """characters; a server that finds these too long means something else"""
 
@@ -75,7 +74,7 @@ class RemoteEmbedder:
         room = max(SHORTEST, facts.max_tokens - estimated_tokens(facts.prefix(kind)))
         pieces, owners = list[str](), list[int]()
         for row, text in enumerate(texts):
-            found = split(_sendable(text), room)
+            found = split(sendable(text), room)
             pieces += found
             owners += [row] * len(found)
         weights = [estimated_tokens(piece) for piece in pieces]
@@ -134,9 +133,3 @@ def batches(weights: Sequence[int], *, most_texts: int) -> Iterator[list[int]]:
         tokens += weights[row]
     if batch:
         yield batch
-
-
-def _sendable(text: str) -> str:
-    """Lone surrogates, which no JSON may hold, become `?`."""
-    clean = text.encode("utf-8", "replace").decode("utf-8")
-    return clean if clean.strip() else BLANK

@@ -9,18 +9,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from intelforge.index.embedders.context import EmbedderContext
 from intelforge.index.embedders.endpoint import Endpoint, Reply
 from intelforge.index.embedders.remote import RemoteEmbedder
 from intelforge.index.embedders.requests import Requests
 from intelforge.index.embedders.url import OTHER_KEY, Target, read_server
+from intelforge.index.model_context import ModelContext
 from intelforge.index.protocol import TextKind
 
 MOST_TEXTS: Final = 32
 """What the server takes unless told otherwise."""
 
 
-def open_embedder(url: str, *, context: EmbedderContext) -> RemoteEmbedder:
+def open_embedder(url: str, *, context: ModelContext) -> RemoteEmbedder:
     """The embedder named by the URL. Asks nothing of the server yet. Raises ConfigError."""
     target = read_server(url.partition(":")[2], provider="tei", needs_model=False)
     endpoint = Endpoint(

@@ -7,24 +7,21 @@ Options: `dimensions`, `max_tokens`, `query_prefix`, `document_prefix`. They rep
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import parse_qsl
 
-import httpx2
-
-from intelforge.core.errors import ConfigError, ErrorCode, ModelError
+from intelforge.core.errors import ConfigError
 from intelforge.index.embedders.known_models import ModelFacts, facts_of
-from intelforge.security.addresses import literal
+from intelforge.index.model_url import ModelSetting, is_local, shown
 
 OTHER_KEY: Final = "INTELFORGE_EMBEDDER_API_KEY"
-"""The environment variable that holds the key of a server of one's own, if it wants one."""
+SETTING: Final = ModelSetting(name="embedder", server_key=OTHER_KEY, form="http://HOST/v1#MODEL")
 LONGEST_NAME: Final = 200
 """characters of a name that are kept; the database keeps 255"""
 _NUMBERS: Final = ("dimensions", "max_tokens")
 _TEXTS: Final = ("query_prefix", "document_prefix")
-_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,32 +52,13 @@ def read_model(url: str) -> Target:
 
 def read_server(url: str, *, provider: str, needs_model: bool) -> Target:
     """What `http(s)://HOST/PATH?OPTIONS#MODEL` names. Raises ConfigError."""
-    place = server_url(url)
+    place = SETTING.place(url)
     if needs_model and not place.fragment:
         raise ConfigError(f"embedder {shown(place)!r} names no model", hint="write it as http://HOST/v1#MODEL")
     base = shown(place)
-    address = literal(place.host)
     name = "".join(("tei:" if provider == "tei" else "", base, "#" if place.fragment else "", place.fragment))
     target = _target(provider, place.fragment, place.query.decode(), name=name)
-    return replace(target, base_url=base, local=place.host == "localhost" or bool(address and address.is_loopback))
-
-
-def server_url(url: str) -> httpx2.URL:
-    """The URL of a server; ConfigError when it has no host, or a password that belongs elsewhere."""
-    try:
-        place = httpx2.URL(url)
-    except httpx2.InvalidURL as error:
-        raise ConfigError("the embedder is not a valid URL", hint="write it as http://HOST/v1#MODEL") from error
-    if place.scheme not in _PORTS or not place.host or place.userinfo:
-        raise ConfigError(
-            "the embedder must be an http or https URL with a host and without a password",
-            hint=f"write it as http://HOST/v1#MODEL and put the key into {OTHER_KEY}",
-        )
-    return place
-
-
-def shown(place: httpx2.URL) -> str:
-    return str(place.copy_with(query=None, fragment=None)).rstrip("/")
+    return replace(target, base_url=base, local=is_local(place))
 
 
 def hosts_of(url: str, *, ollama_url: Callable[[], str]) -> tuple[str, ...]:
@@ -88,21 +66,7 @@ def hosts_of(url: str, *, ollama_url: Callable[[], str]) -> tuple[str, ...]:
     scheme = url.partition(":")[0].strip().lower()
     if scheme not in ("ollama", "tei", "http", "https"):
         return ()
-    place = server_url(ollama_url() if scheme == "ollama" else url.strip().removeprefix("tei:"))
-    host = f"[{place.host}]" if ":" in place.host else place.host
-    return (f"{host}:{place.port or _PORTS[place.scheme]}",)
-
-
-def key_of(provider: str, variables: tuple[str, ...], environment: Mapping[str, str]) -> str:
-    """The provider's key, from the first of these variables that is set; ModelError REFUSED when none is."""
-    for variable in variables:
-        if key := environment.get(variable, "").strip():
-            return key
-    raise ModelError(
-        f"the embedder {provider!r} needs a key, and {' or '.join(variables)} is not set",
-        hint=f"export {variables[0]}=…, or run: intelforge config set embedder none:",
-        code=ErrorCode.REFUSED,
-    )
+    return (SETTING.host(ollama_url() if scheme == "ollama" else url.strip().removeprefix("tei:")),)
 
 
 def _target(provider: str, model: str, query: str, *, name: str) -> Target:

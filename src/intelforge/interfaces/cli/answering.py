@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from intelforge.core.errors import InvalidInputError
-from intelforge.interfaces.cli.render import render_answer, render_hits, render_shown, shown_text
+from intelforge.interfaces.cli.render import render_answer, render_shown, shown_text
+from intelforge.interfaces.cli.render_search import render_search
 from intelforge.interfaces.cli.schema import AskOutput, SearchOutput, ShowOutput
 from intelforge.interfaces.cli.session import Session, command
 
@@ -21,22 +22,51 @@ def register(app: typer.Typer) -> None:
 
 def search(
     session: Session,
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="Words or a question.")],
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="Words or a question.", show_default=False)] = "",
+    *,
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many hits at most.")] = 10,
     source: Within = None,
+    like: Annotated[
+        str | None, typer.Option("--like", metavar="DOCUMENT", help="Find what is like this document (id, path, URL).")
+    ] = None,
     rerank: Annotated[
         bool, typer.Option("--rerank", metavar="", help="Take a closer look at the best, for half a second.")
     ] = False,
+    diverse: Annotated[
+        bool, typer.Option("--diverse", metavar="", help="Leave out what is much like a hit above it.")
+    ] = False,
+    facets: Annotated[
+        bool, typer.Option("--facets", metavar="", help="Count documents by source, kind, language, type and tag.")
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", metavar="", help="Tell how each score came about, and how it was searched.")
+    ] = False,
+    cursor: Annotated[
+        str | None, typer.Option("--cursor", metavar="TOKEN", help="Go on after the page that gave this token.")
+    ] = None,
 ) -> None:
     """Find passages by words and by meaning. The best comes first; each has its place and a snippet.
 
     A query may hold "exact phrases", -words that must not be there, and fields: source: kind: lang: type: tag: path:
-    since: until: quality:, each with a minus before it to leave out what it names.
+    since: until: quality:, each with a minus before it to leave out what it names. With --like, a query holds fields
+    and -words only.
 
-    Example: intelforge search 'retry "back off" lang:python path:src/** since:30d -test' --limit 5
+    Example: intelforge search 'retry "back off" lang:python path:src/** since:30d -test' --limit 5 --facets
     """
-    hits = session.use(lambda workspace: workspace.search(query, limit=limit, source=source, rerank=rerank))
-    session.show(SearchOutput(query=query, hits=tuple(hits)), lambda: render_hits(query, hits, Path.cwd()))
+    result = session.use(
+        lambda workspace: workspace.search(
+            query,
+            limit=limit,
+            source=source,
+            like=like,
+            cursor=cursor,
+            rerank=rerank,
+            diverse=diverse,
+            facets=facets,
+            explain=explain,
+        )
+    )
+    session.show(SearchOutput.of(query, result), lambda: render_search(result, Path.cwd()))
 
 
 def ask(

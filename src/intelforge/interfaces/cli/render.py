@@ -1,8 +1,7 @@
-"""Answers, hits and documents as they are read in a terminal."""
+"""Answers and documents as they are read in a terminal."""
 
-import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +10,12 @@ from rich.segment import Segment
 from rich.text import Text
 
 from intelforge.core.reports import Shown
-from intelforge.core.values import Answer, Citation, Hit, Passage, Verdict
+from intelforge.core.values import Answer, Citation, Passage, Verdict
 from intelforge.interfaces.cli.sanitize import clean, one_line, place
 from intelforge.interfaces.cli.wording import amount, duration
 
 QUOTE_LINES = 6
 """of a citation or snippet; `--json` and `show` give the whole"""
-_WORD = re.compile(r"\w+")
 _DOUBTS = {Verdict.PARTLY: " (partly supported)", Verdict.UNSUPPORTED: " (unsupported)"}
 
 
@@ -27,13 +25,6 @@ def render_answer(answer: Answer, current: Path) -> RenderableType:
     parts: list[RenderableType] = [*body, *_citations(answer, current)]
     parts += [Text(f"Note: {one_line(note)}", style="yellow") for note in answer.notes]
     return Group(*parts, Text(_timing(answer), style="dim"))
-
-
-def render_hits(query: str, hits: Sequence[Hit], current: Path) -> RenderableType:
-    """Each hit with its rank, place, heading and a snippet with the words of the query marked."""
-    if not hits:
-        return Text("Nothing found.")
-    return Group(*(part for rank, hit in enumerate(hits, 1) for part in _hit(rank, hit, query, current)))
 
 
 def render_shown(shown: Shown, current: Path) -> RenderableType:
@@ -108,33 +99,6 @@ def _timing(answer: Answer) -> str:
     cost = f"${answer.cost_usd:.4f}" if answer.cost_usd else ""
     total = duration(sum(answer.seconds.values())) + (f" ({parts})" if parts else "")
     return " · ".join(part for part in (total, one_line(answer.model), cost) if part)
-
-
-def _hit(rank: int, hit: Hit, query: str, current: Path) -> Iterator[RenderableType]:
-    where = f"{place(hit.location, current)}:{hit.first_line}-{hit.last_line}"
-    yield Text.assemble(
-        (f"{rank:>2}. ", "bold"), (where, "cyan"), (f"  {hit.score:.3f}", "dim"), no_wrap=True, overflow="ignore"
-    )
-    if hit.chunk.heading:
-        yield Indented(Text(one_line(hit.chunk.heading), style="bold"))
-    snippet = Text(excerpt(around(hit.chunk.text, query)))
-    for term in set(_WORD.findall(query.casefold())):
-        snippet.highlight_regex(rf"(?i)\b{re.escape(term)}\b", "bold yellow")
-    yield Indented(snippet)
-    if hit.duplicates:
-        also = ", ".join(place(location, current) for location in hit.duplicates[:3])
-        more = f" and {len(hit.duplicates) - 3} more" if len(hit.duplicates) > 3 else ""
-        yield Indented(Text(f"also in {also}{more}", style="dim"))
-    yield Text()
-
-
-def around(text: str, query: str) -> str:
-    """The lines of `text` from just before the one that holds most words of the query."""
-    terms = set(_WORD.findall(query.casefold()))
-    lines = text.splitlines()
-    found = [len(terms & set(_WORD.findall(line.casefold()))) for line in lines]
-    best = found.index(max(found)) if found else 0
-    return "\n".join(lines[max(0, min(best - 1, len(lines) - QUOTE_LINES)) :])
 
 
 def excerpt(text: str) -> str:

@@ -7,9 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from enum import Enum
+from typing import Self
 
-from intelforge.core.reports import Check, ModelInfo, SettingValue, Shown, SourceStatus, Status, SyncReport
-from intelforge.core.values import Answer, Hit, Source
+from intelforge.core.reports import (
+    BuildReport,
+    Check,
+    IndexStats,
+    IndexVersion,
+    ModelInfo,
+    SettingValue,
+    Shown,
+    SourceStatus,
+    Status,
+    SyncReport,
+    Transfer,
+    Tuning,
+    Verification,
+    VersionStatus,
+)
+from intelforge.core.values import Answer, SearchResult, Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +77,15 @@ class RemoveOutput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchOutput:
-    """Hits, best first."""
+class SearchOutput(SearchResult):
+    """Hits, best first, and what to know of them."""
 
     query: str
-    hits: tuple[Hit, ...]
+    """as it was given"""
+
+    @classmethod
+    def of(cls, query: str, result: SearchResult) -> Self:
+        return cls(query=query, **{field.name: getattr(result, field.name) for field in fields(result)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +150,38 @@ class DemoOutput:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexVersionsOutput:
+    """Every version of the index, oldest first."""
+
+    versions: tuple[VersionStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackOutput:
+    """The version that answers again."""
+
+    version: IndexVersion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DroppedVersion:
+    """The version that was deleted, or would be."""
+
+    version: IndexVersion
+    dropped: bool
+    """false for a dry run"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningOutput:
+    """How the vectors are searched, and what was measured."""
+
+    tuning: Tuning
+    applied: bool
+    """false for a dry run"""
+
+
 OUTPUTS: Mapping[str, type] = {
     "init": InitOutput,
     "add": AddOutput,
@@ -147,6 +199,17 @@ OUTPUTS: Mapping[str, type] = {
     "models": ModelsOutput,
     "models list": ModelsOutput,
     "models pull": ModelsOutput,
+    "index": IndexVersionsOutput,
+    "index versions": IndexVersionsOutput,
+    "index stats": IndexStats,
+    "index verify": Verification,
+    "index tune": TuningOutput,
+    "index rebuild": BuildReport,
+    "index rollback": RollbackOutput,
+    "index migrate": BuildReport,
+    "index drop": DroppedVersion,
+    "index export": Transfer,
+    "index import": Transfer,
     "doctor": DoctorOutput,
     "demo": DemoOutput,
 }

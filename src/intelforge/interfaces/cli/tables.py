@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from intelforge.core.reports import Check, ModelInfo, SettingValue, SourceStatus, Status, SyncReport
+from intelforge.core.reports import Check, ModelInfo, SettingValue, SourceStatus, Status, SyncReport, VersionStatus
 from intelforge.core.values import Failure, ItemState, Source
 from intelforge.interfaces.cli.sanitize import one_line, place
 from intelforge.interfaces.cli.wording import amount, counts, duration
@@ -20,7 +20,7 @@ _STATES = tuple(ItemState)
 
 
 def render_added(sources: Sequence[Source], current: Path) -> RenderableType:
-    table = _table("Source", "Kind", "Location")
+    table = new_table("Source", "Kind", "Location")
     for source in sources:
         table.add_row(source.id[:SHORT_ID], source.kind.value, Text(place(source.uri, current), overflow="fold"))
     return table
@@ -30,7 +30,7 @@ def render_sources(sources: Sequence[SourceStatus], current: Path) -> Renderable
     """A row for each source: its items by state and its last complete sync."""
     if not sources:
         return Text("No sources yet. Add one: intelforge add PATH_OR_URL")
-    table = _table("Source", "Kind", "Location")
+    table = new_table("Source", "Kind", "Location")
     states = [state for state in _STATES if any(status.items.get(state) for status in sources)]
     for state in states:
         table.add_column(state.value.capitalize(), justify="right", no_wrap=True)
@@ -39,7 +39,7 @@ def render_sources(sources: Sequence[SourceStatus], current: Path) -> Renderable
         numbers = [f"{status.items.get(state, 0):,}" for state in states]
         location = Text(place(status.source.uri, current), overflow="fold")
         table.add_row(
-            status.source.id[:SHORT_ID], status.source.kind.value, location, *numbers, _moment(status.last_sync)
+            status.source.id[:SHORT_ID], status.source.kind.value, location, *numbers, moment(status.last_sync)
         )
     failed = [
         Text(f"{one_line(status.source.uri)}: {one_line(_without(status.source.uri, status.error))}", style="red")
@@ -79,6 +79,8 @@ def render_status(status: Status, current: Path) -> RenderableType:
     facts.add_row("Items", counts(status.items) or "none yet")
     facts.add_row("Documents", f"{status.documents:,} in {amount(status.chunks, 'chunks')}")
     facts.add_row("Embedded", Text(_embedded(status)))
+    if status.building:
+        facts.add_row("Building", Text(_building(status.building)))
     for line in status.running:
         facts.add_row("Running", Text(one_line(line)))
     notes = [Text(f"Note: {one_line(note)}", style="yellow") for note in status.notes]
@@ -96,10 +98,17 @@ def _embedded(status: Status) -> str:
     return f"{line}{left}"
 
 
+def _building(status: VersionStatus) -> str:
+    version = status.version
+    done = f"{status.embedded:,} of {amount(status.wanted, 'chunks')}"
+    model = one_line(version.model or "no embedder")
+    return f"index version {version.number}: {done} by {model} at {one_line(version.url)}"
+
+
 def _failures(failures: Sequence[Failure]) -> list[RenderableType]:
     if not failures:
         return []
-    table = _table("Item", "State", "Reason")
+    table = new_table("Item", "State", "Reason")
     for failure in failures[:SHOWN_FAILURES]:
         style = "red" if failure.state is ItemState.FAILED else "dim"
         uri = Text(one_line(failure.uri), overflow="fold")
@@ -109,7 +118,7 @@ def _failures(failures: Sequence[Failure]) -> list[RenderableType]:
 
 
 def render_settings(settings: Sequence[SettingValue], current: Path) -> RenderableType:
-    table = _table("Setting", "Value", "From")
+    table = new_table("Setting", "Value", "From")
     for setting in settings:
         style = "dim" if setting.origin == "default" else "bold"
         value = Text(one_line(setting.value), style=style, overflow="fold")
@@ -118,7 +127,7 @@ def render_settings(settings: Sequence[SettingValue], current: Path) -> Renderab
 
 
 def render_models(models: Sequence[ModelInfo]) -> RenderableType:
-    table = _table("Model", "Here", "Size", "Dimensions", "Tokens", "Licence")
+    table = new_table("Model", "Here", "Size", "Dimensions", "Tokens", "Licence")
     for model in models:
         here = Text("yes", style="green") if model.present else Text("no", style="yellow")
         size = amount(model.size_bytes, "bytes") if model.size_bytes else ""
@@ -142,7 +151,8 @@ def render_checks(checks: Sequence[Check]) -> RenderableType:
     return table
 
 
-def _table(*headers: str) -> Table:
+def new_table(*headers: str) -> Table:
+    """A plain table; its columns fold, but for names."""
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), show_edge=False)
     for header in headers:
         whole = header in {"Source", "Kind", "State", "Setting"}
@@ -150,5 +160,6 @@ def _table(*headers: str) -> Table:
     return table
 
 
-def _moment(at: datetime | None) -> str:
+def moment(at: datetime | None) -> str:
+    """`2026-01-31 12:00`, in the reader's zone."""
     return at.astimezone().strftime("%Y-%m-%d %H:%M") if at else "never"

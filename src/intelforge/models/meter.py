@@ -1,4 +1,4 @@
-"""The ledger's side of embedding: each request to an embedding model is a call like any other."""
+"""The ledger's side of embedding and reranking: each request is a call like any other."""
 
 import asyncio
 import functools
@@ -9,12 +9,14 @@ from typing import Final, Protocol
 
 from intelforge.models.ledger import Ledger, Usage
 
-PURPOSE: Final = "embed"
 MILLION: Final = 1_000_000
 
 
-class EmbeddingCall(Protocol):
+class RemoteCall(Protocol):
     """A request, as `index` has it."""
+
+    @property
+    def purpose(self) -> str: ...
 
     @property
     def provider(self) -> str: ...
@@ -34,19 +36,27 @@ class EmbeddingCall(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class EmbeddingMeter:
-    """Enters embedding calls in the ledger, priced by the bundled price list."""
+class ModelMeter:
+    """Enters calls that cost by what they read in the ledger, priced by the bundled price list.
+
+    A call that is given up on its way is taken as spent: its server may have done the work.
+    """
 
     ledger: Ledger
 
     @asynccontextmanager
-    async def __call__(self, call: EmbeddingCall, /) -> AsyncIterator[Usage]:
+    async def __call__(self, call: RemoteCall, /) -> AsyncIterator[Usage]:
         """Reserves on entry and settles on exit; `input_tokens` of what it gives are to be filled in."""
         price = 0.0 if call.local else await asyncio.to_thread(price_per_token, call.provider, call.model)
         reserved = call.tokens * (price or 0.0)
-        async with self.ledger.call(f"{call.provider}:{call.model}", purpose=PURPOSE, reserve_usd=reserved) as usage:
+        async with self.ledger.call(
+            f"{call.provider}:{call.model}", purpose=call.purpose, reserve_usd=reserved
+        ) as usage:
             try:
                 yield usage
+            except asyncio.CancelledError:
+                usage.input_tokens = usage.input_tokens or call.tokens
+                raise
             finally:
                 usage.cost_usd = None if price is None else usage.input_tokens * price
 

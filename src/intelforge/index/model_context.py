@@ -1,4 +1,4 @@
-"""What an embedder is lent by the workspace that opens it."""
+"""What an embedder or a reranker is lent by the workspace that opens it."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -11,9 +11,11 @@ import httpx2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EmbeddingCall:
-    """One request to an embedding model, before it is made."""
+class RemoteCall:
+    """One request to a model, before it is made."""
 
+    purpose: str
+    """as the ledger has it: `embed` or `rerank`"""
     provider: str
     model: str
     tokens: int
@@ -31,15 +33,15 @@ class Spent(Protocol):
 class Meter(Protocol):
     """Enters a call in the books: before it is made on entry, what it took on exit. May refuse it on entry."""
 
-    def __call__(self, call: EmbeddingCall, /) -> AbstractAsyncContextManager[Spent]: ...
+    def __call__(self, call: RemoteCall, /) -> AbstractAsyncContextManager[Spent]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EmbedderContext:
+class ModelContext:
     """Handed to every factory of `intelforge.embedders` as `context`."""
 
     client: Callable[[], httpx2.AsyncClient]
-    """gives the guarded client, whose timeouts are those of a model call; it is not the embedder's to close"""
+    """gives the guarded client, whose timeouts are those of a model call; it is not the model's to close"""
     meter: Meter
     ollama_url: Callable[[], str]
     """where Ollama listens, without a slash at the end"""

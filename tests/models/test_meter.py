@@ -1,16 +1,18 @@
-"""Embedding calls in the ledger."""
+"""Calls of embedders and rerankers in the ledger."""
 
+import asyncio
 from dataclasses import dataclass
 
 import pytest
 
 from intelforge.core.errors import ErrorCode, ModelError
-from intelforge.models.embedding_meter import EmbeddingMeter
 from intelforge.models.ledger import CallState, Ledger, MemoryLedgerStore
+from intelforge.models.meter import ModelMeter
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
+    purpose: str = "embed"
     provider: str
     model: str
     tokens: int = 2000
@@ -31,7 +33,7 @@ SMALL = Call(provider="openai", model="text-embedding-3-small")
 )
 async def test_a_call_is_reserved_before_and_settled_after(call: Call, reserved: float, cost: float | None) -> None:
     store = MemoryLedgerStore()
-    async with EmbeddingMeter(Ledger(store))(call) as spent:
+    async with ModelMeter(Ledger(store))(call) as spent:
         [row] = store.calls
         assert (row.state, row.purpose, row.model) == (CallState.RESERVED, "embed", f"{call.provider}:{call.model}")
         assert row.reserved_usd == pytest.approx(reserved)
@@ -44,7 +46,25 @@ async def test_a_call_is_reserved_before_and_settled_after(call: Call, reserved:
 async def test_a_call_that_fails_is_marked_and_costs_nothing() -> None:
     store = MemoryLedgerStore()
     with pytest.raises(ModelError):
-        async with EmbeddingMeter(Ledger(store))(SMALL):
+        async with ModelMeter(Ledger(store))(SMALL):
             raise ModelError("no", code=ErrorCode.REFUSED)
     [row] = store.calls
     assert (row.state, row.error, row.cost_usd) == (CallState.FAILED, "refused", 0.0)
+
+
+async def test_a_call_that_is_given_up_on_its_way_is_taken_as_spent() -> None:
+    store, asked = MemoryLedgerStore(), asyncio.Event()
+
+    async def call() -> None:
+        async with ModelMeter(Ledger(store))(SMALL):
+            asked.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(call())
+    await asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    [row] = store.calls
+    assert (row.state, row.error, row.input_tokens) == (CallState.FAILED, "interrupted", 2000)
+    assert row.cost_usd == pytest.approx(row.reserved_usd)
