@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -28,6 +28,22 @@ SHORTEST_PREFIX: Final = 6
 """characters of a document id that are enough to name it"""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRequest:
+    """What a caller asks for; `Workspace.search` says what each part does."""
+
+    query: str
+    limit: int
+    source: str | None
+    like: str | None
+    cursor: str | None
+    rerank: bool
+    diverse: bool
+    facets: bool
+    explain: bool
+    principals: Sequence[str]
+
+
 class Searching:
     """Searches of one workspace, and the names of its sources and documents."""
 
@@ -35,35 +51,26 @@ class Searching:
         self._parts = parts
         self._clock = clock
 
-    async def search(
-        self,
-        query: str,
-        *,
-        limit: int,
-        source: str | None,
-        like: str | None,
-        cursor: str | None,
-        rerank: bool,
-        diverse: bool,
-        facets: bool,
-        explain: bool,
-        principals: Sequence[str],
-    ) -> SearchResult:
+    async def search(self, request: SearchRequest) -> SearchResult:
         """As `Workspace.search` says."""
-        text = legible(query[:LONGEST])
-        if not (text or like):
+        text = legible(request.query[:LONGEST])
+        if not (text or request.like):
             raise InvalidInputError("the query is empty", hint="give some words, for example: intelforge search cancel")
-        if limit < 1:
-            raise InvalidInputError(f"the limit is {limit}", hint="give a number of 1 or more")
-        question = repr((text, source, like, rerank, diverse))
-        page = read_cursor(cursor, question) if cursor else Page.first(question, at=self._clock().timestamp())
-        parsed = parse_query(text, alone=like is not None)
+        if request.limit < 1:
+            raise InvalidInputError(f"the limit is {request.limit}", hint="give a number of 1 or more")
+        question = repr((text, request.source, request.like, request.rerank, request.diverse))
+        page = (
+            read_cursor(request.cursor, question)
+            if request.cursor
+            else Page.first(question, at=self._clock().timestamp())
+        )
+        parsed = parse_query(text, alone=request.like is not None)
         settings = self._parts.settings
         with self._parts.answering():
             options = Options(
-                explain=explain,
-                facets=facets,
-                diverse=diverse,
+                explain=request.explain,
+                facets=request.facets,
+                diverse=request.diverse,
                 respell=True,
                 priors=Priors(
                     half_life_days=settings.search_recency_days,
@@ -71,19 +78,20 @@ class Searching:
                     at=page.at,
                 ),
                 page=page,
-                like=await self._seed(like, principals) if like is not None else None,
+                like=await self._seed(request.like, request.principals) if request.like is not None else None,
             )
             retriever = await self._parts.retriever()
             result = await retriever.search(
                 parsed.text,
-                limit=limit,
-                scope=await self.scope(source, principals, parsed, at=page.at),
-                rerank_seconds=settings.rerank_seconds if rerank else 0.0,
+                limit=request.limit,
+                scope=await self.scope(request.source, request.principals, parsed, at=page.at),
+                rerank_seconds=settings.rerank_seconds if request.rerank else 0.0,
                 options=options,
             )
-        cut = [f"the query is long: its first {LONGEST:,} characters are searched for"] if len(query) > LONGEST else []
-        notes = (*cut, *await self.lacking(reranking=rerank), *result.notes)
-        return await self._recorded(replace(result, notes=notes), explain=explain)
+        long = f"the query is long: its first {LONGEST:,} characters are searched for"
+        cut = [long] if len(request.query) > LONGEST else []
+        notes = (*cut, *await self.lacking(reranking=request.rerank), *result.notes)
+        return await self._recorded(replace(result, notes=notes), explain=request.explain)
 
     async def lacking(self, *, reranking: bool) -> tuple[str, ...]:
         """Which of the models that the settings name are not here, and why."""

@@ -37,7 +37,7 @@ from intelforge.index.query import legible
 from intelforge.index.reading import location, may_see
 from intelforge.ingest.embed import RATE_FACT
 from intelforge.parts import STATE, Parts
-from intelforge.searching import Searching
+from intelforge.searching import Searching, SearchRequest
 from intelforge.security.egress import Egress
 from intelforge.upkeep import IndexUpkeep
 
@@ -236,8 +236,8 @@ class Workspace:
         Raises InvalidInputError for an empty query, a field that makes no sense, a limit below 1 or a cursor of another
         search, NotFoundError for `like`.
         """
-        return await self._searching.search(
-            query,
+        request = SearchRequest(
+            query=query,
             limit=limit,
             source=source,
             like=like,
@@ -248,6 +248,7 @@ class Workspace:
             explain=explain,
             principals=principals,
         )
+        return await self._searching.search(request)
 
     async def ask(self, question: str, *, source: str | None = None, principals: Sequence[str] = (EVERYONE,)) -> Answer:
         """The answer to a question, each sentence with citations that resolve; no sentences when the evidence is weak.

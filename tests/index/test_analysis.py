@@ -17,6 +17,10 @@ from intelforge.index.analysis import LONGEST_TERM, MOST_PHRASES, quoted_phrases
         ("größe_max", ["größe_max", "größe", "max"]),
         ("東京都 天 v2東京", ["東京", "京都", "天", "v2", "東京"]),
         ("x = 7", ["7"]),
+        ("about 0.22.", ["about", "0.22", "0", "22"]),
+        ("v1.2 on python3.11.7", ["v1.2", "v1", "2", "on", "python3.11.7", "python3", "11", "7"]),
+        ("f(1., 2)", ["1", "2"]),
+        ("価格3.5円", ["価格", "3.5", "3", "5", "円"]),
         ("", []),
     ],
 )

@@ -1,13 +1,14 @@
 """Text to search terms, the same for what is stored and what is asked.
 
 A word gives itself and, when it is an identifier, its parts: `parse_HTTPHeader` gives `parse_HTTPHeader parse HTTP
-Header`, so that it is found whole and by part. Writing without spaces between words (Chinese, Japanese, Thai) gives
-pairs of characters. Case, accents, word forms and stop words are left to the store.
+Header`, so that it is found whole and by part; so does a number with points: `3.11` gives `3.11 3 11`. Writing without
+spaces between words (Chinese, Japanese, Thai) gives pairs of characters. Case, accents, word forms and stop words are
+left to the store.
 """
 
 import re
 
-WORD = re.compile(r"\w+")
+WORD = re.compile(r"\w+(?:(?<=\d)\.\d\w*)*")
 PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+\d*|[A-Z]+\d*|\d+")
 UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
 QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|`([^`]+)`")
@@ -59,6 +60,8 @@ def _terms_of_word(word: str) -> tuple[str, ...]:
         return () if word.isascii() and word.isalpha() else (word,)
     if not word.isascii() and UNSPACED.search(word):
         return tuple(_pairs(word))
+    if "." in word:
+        return (word[:LONGEST_TERM].rstrip("."), *(term for part in word.split(".") for term in _terms_of_word(part)))
     whole = word[:LONGEST_TERM]
     parts = [part for part in PART.findall(whole) if len(part) > 1] if word.isascii() else _underscored(whole)
     return (whole,) if len(parts) < 2 and "_" not in word else (whole, *parts)
@@ -73,8 +76,8 @@ def _pairs(word: str) -> list[str]:
     for run in re.split(f"({UNSPACED.pattern})", word):
         if UNSPACED.fullmatch(run):
             found += [run[at : at + 2] for at in range(max(1, len(run) - 1))]
-        elif run:
-            found += _terms_of_word(run)
+        else:
+            found += [term for word in WORD.findall(run) for term in _terms_of_word(word)]
     return found
 
 

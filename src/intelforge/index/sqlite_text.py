@@ -40,7 +40,7 @@ CREATE TABLE chunks (number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, docume
 CREATE INDEX chunks_by_document ON chunks (document);
 """
 WORDS: Final = """
-CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = "ascii tokenchars '_'");
+CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = "ascii tokenchars '_.'");
 CREATE VIRTUAL TABLE vocabulary USING fts5vocab (words, row);
 """
 EMPTIED: Final = """

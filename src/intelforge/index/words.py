@@ -16,7 +16,7 @@ LONGEST_QUERY = 1000
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, in its order and with repeats: letters, digits and underscores, none of them empty."""
+    """The words of a text, in its order and with repeats: of letters, digits, underscores and points."""
     return [word for word in map(folded, terms(text)) if word]
 
 
@@ -48,7 +48,7 @@ def folded(term: str) -> str:
 def _kept(character: str) -> bool:
     """Marks of Latin, Greek and Cyrillic go; those of other scripts are letters of theirs."""
     mark = unicodedata.category(character).startswith("M")
-    return (mark and not "\u0300" <= character <= "\u036f") or character.isalnum() or character == "_"
+    return (mark and not "\u0300" <= character <= "\u036f") or character.isalnum() or character in "_."
 
 
 def _singular(word: str) -> str:
