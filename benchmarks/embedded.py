@@ -24,7 +24,9 @@ class EmbeddedTexts:
         self._vectors: dict[bytes, NDArray[np.float32]] = {}
         if self._file.is_file():
             with np.load(self._file, allow_pickle=False) as kept:
-                self._vectors = {row.tobytes(): vector for row, vector in zip(kept["keys"], kept["vectors"], strict=True)}
+                self._vectors = {
+                    row.tobytes(): vector for row, vector in zip(kept["keys"], kept["vectors"], strict=True)
+                }
 
     def vectors(
         self, texts: Sequence[str], *, before_each: Callable[[int, int], None] = lambda done, total: None

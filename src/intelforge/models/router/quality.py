@@ -1,4 +1,4 @@
-"""How good each model's reply to a request will be: learned from judged replies, from the catalogue before there are any."""
+"""How good each model's reply to a request will be: learned from judged replies, on top of the catalogue."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

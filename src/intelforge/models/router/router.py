@@ -6,7 +6,7 @@ may run in another: what was learned takes its place in one step at its end.
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from intelforge.core.errors import InvalidInputError
 from intelforge.models.router import explain
-from intelforge.models.router.experience import Experience
+from intelforge.models.router.experience import Experience, Remembered
 from intelforge.models.router.policy import NONE, Exploration, Spending, drawn, propensities, valued
 from intelforge.models.router.quality import HIGH, LOW, Judged, QualityModel
 from intelforge.models.router.tracker import Alarm, Tracker
@@ -43,7 +43,7 @@ class Options:
     """How a router behaves."""
 
     preference: Preference = field(default_factory=lambda: Preference.parse("balanced"))
-    exploration: Exploration = Exploration()
+    exploration: Exploration = field(default_factory=Exploration)
     remembered: int = 6000
     """requests"""
     half_life: float = 10_000.0
@@ -94,9 +94,7 @@ class Router:
         """Whom the request goes to. Raises InvalidInputError when no candidate can take it."""
         preference = preference or self.options.preference
         expected = self.predict(request)
-        refused = {
-            one.name: refusal for one in self._candidates.values() if (refusal := constraints.refusal(one))
-        }
+        refused = {one.name: refusal for one in self._candidates.values() if (refusal := constraints.refusal(one))}
         able = valued([one for one in expected if one.model not in refused], preference)
         if not able:
             what = "; ".join(f"{name}: {why}" for name, why in refused.items()) or "there are none"
@@ -116,9 +114,7 @@ class Router:
             model=name,
             ranking=(name, *(one.model for one in able if one.model != name)),
             predictions=(*able, *others),
-            reason=explain.reason(
-                chosen, able, preference=preference.name, explored=explored, refused=len(others)
-            ),
+            reason=explain.reason(chosen, able, preference=preference.name, explored=explored, refused=len(others)),
             preference=preference.name,
             explored=explored,
             propensity=chosen.propensity,
@@ -173,6 +169,17 @@ class Router:
             self._new += 1
         return alarms
 
+    def study(self, observations: Iterable[Observation]) -> None:
+        """Takes in judged replies of before, such as an evaluation's. They say nothing on what changed of late."""
+        for one in observations:
+            trust = TRUST[one.source]
+            if one.model not in self.trackers:
+                self.trackers[one.model] = Tracker(model=one.model, expected_latency=one.latency or 2.0)
+            if one.quality is not None and trust > 0:
+                epoch = self.trackers[one.model].epoch
+                self.experience.add(one.features, one.model, one.quality, trust=trust, epoch=epoch)
+                self._new += 1
+
     @property
     def due(self) -> bool:
         """Enough is new for `learn` to be worth its time."""
@@ -184,6 +191,35 @@ class Router:
         names = tuple(dict.fromkeys((*self._candidates, *self.trackers)))
         judged = self._judged(names)
         self._learned, self._columns = QualityModel.fit(judged), names
+
+    def freeze(self) -> None:
+        """From now on nothing is learned and nothing is tried out; what was observed so far is learned before."""
+        if self._new:
+            self.learn()
+        self.frozen = True
+
+    def unfreeze(self) -> None:
+        """Learns and explores again."""
+        self.frozen = False
+
+    def replace(
+        self,
+        remembered: Iterable[Remembered],
+        *,
+        number: int,
+        trackers: Mapping[str, Tracker],
+        spending: Spending,
+        frozen: bool,
+    ) -> None:
+        """Puts another router's experience in place of all that was learned, and learns from it."""
+        self.experience = Experience(limit=self.options.remembered, half_life=self.options.half_life)
+        self.experience.number = number
+        for one in remembered:
+            self.experience.restore(one)
+        self.trackers, self.spending = dict(trackers), spending
+        self.set_candidates(self.candidates)
+        self.learn()
+        self.frozen = frozen
 
     def _judged(self, names: Sequence[str]) -> Judged:
         priors = [self._candidates[name].prior if name in self._candidates else 0.5 for name in names]

@@ -6,6 +6,7 @@ Nothing here reads more than `READ` characters, and nobody is called.
 import math
 import re
 from collections import Counter
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -36,14 +37,21 @@ ASKS: Final = tuple(
         r"^\W*(?:find|calculate|compute|determine|solve|evaluate|simplify|prove|suppose|let|consider)\b",
     )
 )
-CODE: Final = re.compile(r"\b(?:def|class|return|import|function|const|var|void|SELECT|elif)\b|[{};]\s*$|=>|==|\)\s*:", re.M)
+CODE: Final = re.compile(
+    r"\b(?:def|class|return|import|function|const|var|void|SELECT|elif)\b|[{};]\s*$|=>|==|\)\s*:", re.MULTILINE
+)
 MATHS: Final = re.compile(r"\\[a-zA-Z]+|[\^=<>≤≥∑∫√π±×÷⊃≡∨∧→∃∀]|\$[^$\n]+\$|\b(?:sin|cos|log|ln|mod|sqrt)\b")
 WORKED: Final = re.compile(
-    r"\b(?:each|per|total|twice|times|half|every|percent|left|more than|less than|altogether|average|remaining)\b|%|\$\d",
+    r"\b(?:each|per|total|twice|times|half|every|percent|left|more than|less than|altogether|average|remaining)\b"
+    r"|%|\$\d",
     re.IGNORECASE,
 )
-ROLE: Final = re.compile(r"\b(?:according to|refers to|known as|defined as|called|term|theory|principle|law)\b", re.I)
-VAGUE: Final = re.compile(r"\b(?:most likely|best|primary|main|usually|generally|typically|probably|often)\b", re.I)
+NAMED: Final = re.compile(
+    r"\b(?:according to|refers to|known as|defined as|called|term|theory|principle|law)\b", re.IGNORECASE
+)
+VAGUE: Final = re.compile(
+    r"\b(?:most likely|best|primary|main|usually|generally|typically|probably|often)\b", re.IGNORECASE
+)
 BLANK: Final = re.compile(r"_{2,}|\.{4,}|\[blank\]", re.IGNORECASE)
 STATEMENTS: Final = re.compile(r"\bStatement (?:1|I)\b|\(i+\)|\b(?:I|II|III) (?:only|and)\b")
 
@@ -94,7 +102,7 @@ def _of_words(text: str, words: list[str]) -> list[float]:
 def _of_numbers(text: str) -> list[float]:
     numbers = NUMBER.findall(text)
     digits = sum(map(len, numbers))
-    largest = max((float(number.replace(",", "").replace(".", "", 0)[:12].split(".")[0] or 0) for number in numbers), default=0.0)
+    largest = max((float(number.replace(",", "")[:12].split(".")[0]) for number in numbers), default=0.0)
     return [
         20 * digits / max(len(text), 1),
         math.log1p(len(numbers)),
@@ -113,7 +121,7 @@ def _of_form(text: str) -> list[float]:
         float(bool(NEGATION.search(text))),
         float(bool(BLANK.search(text))),
         float(bool(STATEMENTS.search(text))),
-        float(bool(ROLE.search(text))),
+        float(bool(NAMED.search(text))),
         float(bool(VAGUE.search(text))),
     ]
 
@@ -127,7 +135,7 @@ def _of_options(text: str) -> list[float]:
         return [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, math.log1p(len(stem)), open_end]
     lengths = [len(option) for option in options]
     words = [set(option.lower().split()) for option in options]
-    shared = sum(len(one & other) / max(min(len(one), len(other)), 1) for one, other in zip(words, words[1:], strict=False))
+    shared = sum(len(one & other) / max(min(len(one), len(other)), 1) for one, other in pairwise(words))
     return [
         float(min(len(options), 10)),
         math.log1p(sum(lengths) / len(lengths)),

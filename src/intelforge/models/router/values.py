@@ -216,9 +216,7 @@ class Decision:
         return {
             "model": self.model,
             "ranking": list(self.ranking),
-            "predictions": [
-                {name: getattr(one, name) for name in Prediction.__slots__} for one in self.predictions
-            ],
+            "predictions": [{name: getattr(one, name) for name in Prediction.__slots__} for one in self.predictions],
             "reason": self.reason,
             "preference": self.preference,
             "explored": self.explored,

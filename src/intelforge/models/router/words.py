@@ -7,6 +7,7 @@ import math
 import re
 import zlib
 from collections import Counter
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -24,7 +25,7 @@ def hashed_words(text: str) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         text = text[: READ // 2] + text[-READ // 2 :]
     tokens = ["0" * len(token) if token.isdigit() else token for token in TOKEN.findall(text.lower())]
     counts = Counter(tokens)
-    counts.update(f"{one} {two}" for one, two in zip(tokens, tokens[1:], strict=False))
+    counts.update(f"{one} {two}" for one, two in pairwise(tokens))
     values: dict[int, float] = {}
     for gram, count in counts.items():
         code = zlib.crc32(gram.encode("utf-8", "replace"))
