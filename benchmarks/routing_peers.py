@@ -1,7 +1,8 @@
 """Other ways to route, written after their sources and learned from the same rows and the same vectors.
 
-RouteLLM (Ong et al., 2024; github.com/lm-sys/RouteLLM, `similarity_weighted` and `matrix_factorization`): similarity-weighted Elo with weights 10 · 10^(cosine / largest cosine), ties counted as half a win for each; matrix
-factorisation, a score of a model for a prompt `c · (v_model * W v_prompt)`, learned from the wins by Adam.
+RouteLLM (Ong et al., 2024; github.com/lm-sys/RouteLLM): similarity-weighted Elo with weights 10 · 10^(cosine / largest
+cosine), ties counted as half a win for each; matrix factorisation, a score of a model for a prompt
+`c · (v_model * W v_prompt)`, learned from the wins by Adam.
 LiteLLM (docs.litellm.ai, auto routing by semantic-router): a prompt goes to the route whose nearest utterances are
 most like it; its routing by cost takes the cheapest deployment.
 """

@@ -4,7 +4,7 @@ A record holds the request's features, never its words.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol, Self
 
@@ -117,11 +117,11 @@ class RouterLog(Protocol):
         ...
 
 
-def judged(routed: Routed, quality: float, source: Judgement) -> Routed:
-    """The call with a judgement. Raises InvalidInputError for a quality that is not from 0 to 1."""
+def checked_quality(quality: float) -> float:
+    """The quality itself. Raises InvalidInputError when it is not from 0 to 1."""
     if not 0 <= quality <= 1:
         raise InvalidInputError(f"the quality of a reply is from 0 to 1, not {quality}")
-    return replace(routed, quality=quality, source=source)
+    return quality
 
 
 def request_as_json(request: RequestFeatures) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """A router's log in memory: the reference for the contract."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from intelforge.core.errors import NotFoundError
-from intelforge.models.router.log import KEPT, Routed, judged
+from intelforge.models.router.log import KEPT, Routed, checked_quality
 from intelforge.models.router.values import Judgement
 
 
@@ -23,7 +24,7 @@ class MemoryRouterLog:
     async def judge(self, call: str, quality: float, source: Judgement) -> Routed:
         if call not in self._routed:
             raise NotFoundError(f"the router has no call {call} on record", hint="it keeps the last ones only")
-        self._routed[call] = judged(self._routed[call], quality, source)
+        self._routed[call] = replace(self._routed[call], quality=checked_quality(quality), source=source)
         return self._routed[call]
 
     async def all(self) -> Sequence[Routed]:

@@ -5,7 +5,7 @@ A call counts where the policy would have chosen the model that was called, by t
 which adds what a model of quality, learned from the other half of the log, says of all calls.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intelforge.core.errors import InvalidInputError
+from intelforge.core.routing import Estimate, PolicyValue, Replay
 from intelforge.models.router.log import Routed
 from intelforge.models.router.policy import NONE
 from intelforge.models.router.router import Options, Router
 from intelforge.models.router.values import TRUST, Candidate, Preference, RequestFeatures
 
 Floats = NDArray[np.float64]
-Choose = Callable[[RequestFeatures], str]
 
 RESAMPLED: Final = 1000
 BOUNDS: Final = (2.5, 97.5)
@@ -27,44 +27,6 @@ LEAST: Final = 20
 """judged calls without which nothing is said"""
 LEAST_PROPENSITY: Final = 0.005
 """smaller chances are taken for this one: some bias for much less variance"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """A mean with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyValue:
-    """What a policy would have scored."""
-
-    policy: str
-    ips: Estimate
-    normalised: Estimate
-    doubly_robust: Estimate
-    cost: Estimate
-    """US dollars a call, by the candidates' prices"""
-    agreed: int
-    """calls that it would have given to the model that was called"""
-    effective: float
-    """calls that its estimate by IPS is worth (Kish)"""
-    shares: Mapping[str, float]
-    """of the calls, by model"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
-    """A log replayed: what was scored, and what each policy would have."""
-
-    calls: int
-    """judged ones"""
-    logged: Estimate
-    logged_cost: Estimate
-    policies: tuple[PolicyValue, ...]
 
 
 def replay(

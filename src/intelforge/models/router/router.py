@@ -144,6 +144,14 @@ class Router:
             )
         return found
 
+    def mean_quality(self, model: str) -> float:
+        """Over all kinds of requests: what was learned, or the catalogue's word."""
+        if model in self._columns:
+            learned = float(self._learned.means[self._columns.index(model)])
+        else:
+            learned = self._prior(model)
+        return min(max(learned + self.trackers[model].shift, LOW), HIGH)
+
     def observe(self, observation: Observation) -> list[Alarm]:
         """Takes in what came of a request; says which models are not any more what they were. Nothing when frozen.
 
@@ -222,13 +230,17 @@ class Router:
         self.frozen = frozen
 
     def _judged(self, names: Sequence[str]) -> Judged:
-        priors = [self._candidates[name].prior if name in self._candidates else 0.5 for name in names]
-        return self.experience.judged(names, priors, {name: self.trackers[name].shifts for name in names})
+        return self.experience.judged(
+            names, [self._prior(name) for name in names], {name: self.trackers[name].shifts for name in names}
+        )
 
     def _expected(self, observation: Observation) -> float:
         if observation.model not in self._columns:
-            candidate = self._candidates.get(observation.model)
-            base = candidate.prior if candidate else 0.5
+            base = self._prior(observation.model)
         else:
             base = float(self._learned.predict(observation.features)[0][self._columns.index(observation.model)])
         return base + self.trackers[observation.model].shift
+
+    def _prior(self, model: str) -> float:
+        candidate = self._candidates.get(model)
+        return candidate.prior if candidate else 0.5

@@ -3,7 +3,8 @@
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from intelforge.models.router.policy import Spending
 from intelforge.models.router.router import Router
 from intelforge.models.router.shape import NAMES
 from intelforge.models.router.tracker import Tracker
-from intelforge.models.router.values import RequestFeatures
+from intelforge.models.router.values import Candidate, RequestFeatures
 from intelforge.models.router.words import PLACES
 
 VERSION: Final = 1
@@ -30,6 +31,7 @@ def exported(router: Router) -> bytes:
         "shape": list(NAMES),
         "places": PLACES,
         "frozen": router.frozen,
+        "candidates": [asdict(one) for one in router.candidates],
         "number": router.experience.number,
         "spending": asdict(router.spending),
         "trackers": {name: tracker.as_json() for name, tracker in router.trackers.items()},
@@ -51,25 +53,42 @@ def restore(router: Router, state: bytes) -> None:
 
     Raises InvalidInputError DAMAGED for anything else, and UNSUPPORTED for the state of another version.
     """
-    try:
-        with np.load(io.BytesIO(state), allow_pickle=False) as arrays:
-            known = json.loads(arrays["known"].tobytes())
-            if (known["version"], known["shape"], known["places"]) != (VERSION, list(NAMES), PLACES):
-                raise InvalidInputError(
-                    "this state of a router is of another version",
-                    hint="export it again with this version, or let the router learn anew",
-                    code=ErrorCode.UNSUPPORTED,
-                )
-            remembered = _remembered(known, {name: arrays[name] for name in arrays.files if name != "known"})
+    with _readable():
+        known, arrays = _read(state)
+        remembered = _remembered(known, arrays)
         trackers = {str(name): Tracker.from_json(values) for name, values in known["trackers"].items()}
         spending, number, frozen = Spending(**known["spending"]), int(known["number"]), bool(known["frozen"])
+    router.replace(remembered, number=number, trackers=trackers, spending=spending, frozen=frozen)
+
+
+def candidates_in(state: bytes) -> list[Candidate]:
+    """Who could be chosen when the state was exported. Raises as `restore` does."""
+    with _readable():
+        return [Candidate(**values) for values in _read(state)[0]["candidates"]]
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
     except (ValueError, KeyError, TypeError, IndexError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise InvalidInputError(
             "this is not the state of a router, or it is damaged",
             hint="give a file made by: intelforge router export FILE",
             code=ErrorCode.DAMAGED,
         ) from error
-    router.replace(remembered, number=number, trackers=trackers, spending=spending, frozen=frozen)
+
+
+def _read(state: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    with np.load(io.BytesIO(state), allow_pickle=False) as arrays:
+        known = json.loads(arrays["known"].tobytes())
+        if (known["version"], known["shape"], known["places"]) != (VERSION, list(NAMES), PLACES):
+            raise InvalidInputError(
+                "this state of a router is of another version",
+                hint="export it again with this version, or let the router learn anew",
+                code=ErrorCode.UNSUPPORTED,
+            )
+        return known, {name: arrays[name] for name in arrays.files if name != "known"}
 
 
 def _arrays(requests: Sequence[RequestFeatures]) -> dict[str, NDArray[Any]]:
