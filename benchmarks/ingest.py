@@ -367,7 +367,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="How soon a folder can be searched, beside other systems.")
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="with --collect, where the files are copied to")
     parser.add_argument("--collect", metavar="N", type=int, help="copy N source files of this machine, and end")
-    parser.add_argument("--also", metavar="FOLDER", type=Path, nargs="+", default=[], help="collect from here too")
+    parser.add_argument(
+        "--also", metavar="FOLDER", type=Path, nargs="+", action="extend", default=[], help="collect from here too"
+    )
     parser.add_argument(
         "--peers", default="", help=f"which to measure as well: {','.join(peer_environments.known('run'))}"
     )
