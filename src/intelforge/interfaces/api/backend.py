@@ -1,6 +1,6 @@
 """What the HTTP interface needs of a workspace, which `intelforge.workspace.Workspace` satisfies."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from intelforge.core.chat import Accounting, ChatRequest, ChatResponse, Embedded, ModelName, StreamEvent
@@ -11,7 +11,7 @@ class Backend(Protocol):
 
     async def chat(self, request: ChatRequest, *, model: str) -> ChatResponse: ...
 
-    def chat_stream(self, request: ChatRequest, *, model: str) -> AsyncIterator[StreamEvent]: ...
+    def chat_stream(self, request: ChatRequest, *, model: str) -> AsyncGenerator[StreamEvent, None]: ...
 
     async def embed(self, texts: Sequence[str], *, model: str, accounting: Accounting) -> Embedded: ...
 

@@ -20,7 +20,7 @@ KEY: Final = "INTELFORGE_API_KEY"
 """The environment variable with the key that clients must bring."""
 JOB: Final = "INTELFORGE_SERVE_JOB"
 """The environment variable by which the processes of one server know what to serve."""
-LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
+LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1", "[::1]")
 APPLICATION: Final = "intelforge.interfaces.api.serve:application"
 GRACE_SECONDS: Final = 20
 """that running requests have when the server is stopped"""
