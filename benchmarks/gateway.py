@@ -125,7 +125,7 @@ def intelforge(upstream: int, folder: Path, workers: int) -> Iterator[tuple[str,
     """The URL and the process of IntelForge's endpoint."""
     write_settings(upstream, folder)
     port = free_port()
-    command = [sys.executable, "-m", "intelforge.interfaces.cli.entry", "-w", str(folder), "serve"]
+    command = [sys.executable, "-m", "intelforge", "-w", str(folder), "serve"]
     with started([*command, "--port", str(port), "--workers", str(workers)], ready=listens(port)) as pid:
         yield f"http://127.0.0.1:{port}/v1", pid
 

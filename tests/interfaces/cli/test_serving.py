@@ -25,7 +25,7 @@ def free_port() -> int:
 
 
 def command(folder: Path, *words: str) -> list[str]:
-    return [sys.executable, "-m", "intelforge.interfaces.cli.entry", "-w", str(folder), "serve", *words]
+    return [sys.executable, "-m", "intelforge", "-w", str(folder), "serve", *words]
 
 
 @pytest.fixture
