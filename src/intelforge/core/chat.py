@@ -1,6 +1,6 @@
 """The values of a conversation with a language model: what is asked, what comes back, and what comes on the way.
 
-They are of no provider: `gateway_model` turns them into what a provider's SDK takes, and the API into OpenAI's form.
+They are of no provider: `pydantic_messages` makes them into what SDKs take, and the API into OpenAI's form.
 """
 
 from collections.abc import Mapping
@@ -98,6 +98,10 @@ class Message:
         """Its words, without thinking and tools."""
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
+    @property
+    def has_image(self) -> bool:
+        return any(isinstance(part, Image) for part in self.parts)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
@@ -153,6 +157,8 @@ class Tokens:
     cache_read: int = 0
     cache_write: int = 0
     thinking: int = 0
+    estimated: bool = False
+    """the provider did not tell them, or told what cannot be"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
