@@ -9,8 +9,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from intelforge.core.errors import IntelForgeError
-from intelforge.models.chat import (
+from intelforge.core.chat import (
     Accounting,
     Attempt,
     ChatRequest,
@@ -25,6 +24,7 @@ from intelforge.models.chat import (
     ToolCall,
     ToolResult,
 )
+from intelforge.core.errors import IntelForgeError
 from intelforge.models.failures import Failure, ProviderError, failure
 from intelforge.models.ledger import Ledger, Usage
 from intelforge.models.protocol import Abilities, Exchange, ModelClient, Prices
