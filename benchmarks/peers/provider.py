@@ -33,7 +33,7 @@ def _completion() -> bytes:
 
 
 def _stream() -> bytes:
-    deltas = [({"content": piece}, None) for piece in PIECES] + [({}, "stop")]
+    deltas: list[tuple[object, str | None]] = [*(({"content": piece}, None) for piece in PIECES), ({}, "stop")]
     chunks = [
         {
             **ABOUT,

@@ -138,7 +138,7 @@ class Parts:
     def egress(self) -> Egress:
         """The way out. The hosts that settings name for models may be private: the user named them."""
         named = (
-            *hosts_of(self.settings.llm),
+            *(host for url in (self.settings.llm, *self.settings.llm_models) for host in hosts_of(url)),
             *embedder_hosts(self.settings.embedder, ollama_url=_ollama_url),
             *reranker_hosts(self.settings.reranker, language_model_hosts=hosts_of),
         )
@@ -231,7 +231,7 @@ class Parts:
             ollama_url=_ollama_url,
             root=self.root,
             encoder=encoder if isinstance(encoder, TokenEncoder) else None,
-            language_model=self._language_model,
+            language_model=self.language_model,
         )
         try:
             reranker: Reranker | None = load_backend("rerankers", url)(url, context=context)
@@ -273,9 +273,9 @@ class Parts:
 
     async def model(self) -> LanguageModel | None:
         """The language model; None when there is none. Raises what opening it raises."""
-        return await self._language_model("")
+        return await self.language_model("")
 
-    async def _language_model(self, url: str) -> LanguageModel | None:
+    async def language_model(self, url: str) -> LanguageModel | None:
         """The one that a URL names; the workspace's own when it is empty. One that is not there is looked for once."""
         url = url or self.settings.llm
         if url not in self._models:

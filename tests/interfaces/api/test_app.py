@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,7 +72,7 @@ class ScriptedBackend:
             raise self.reply
         return self.reply
 
-    async def chat_stream(self, request: ChatRequest, *, model: str) -> AsyncIterator[StreamEvent]:
+    async def chat_stream(self, request: ChatRequest, *, model: str) -> AsyncGenerator[StreamEvent, None]:
         self.asked.append(request)
         for event in self.events:
             if isinstance(event, Exception):

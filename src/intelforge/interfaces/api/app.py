@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -29,6 +29,7 @@ DONE: Final = b"data: [DONE]\n\n"
 JSON: Final = "application/json"
 
 Open = Callable[[], AbstractAsyncContextManager[Backend]]
+Events = AsyncGenerator[StreamEvent, None]
 Given = TypeVar("Given")
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -92,18 +93,18 @@ async def _chat(request: Request) -> Response:
     return StreamingResponse(_sent(pieces), media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
 
 
-async def _again(first: StreamEvent, events: AsyncIterator[StreamEvent]) -> AsyncIterator[StreamEvent]:
+async def _again(first: StreamEvent, events: Events) -> Events:
     """The stream with its first event put back; closed when this is."""
-    async with aclosing(events):  # type: ignore[type-var]
+    async with aclosing(events):
         yield first
         if not isinstance(first, Done):
             async for event in events:
                 yield event
 
 
-async def _sent(pieces: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
+async def _sent(pieces: AsyncGenerator[dict[str, Any], None]) -> AsyncGenerator[bytes, None]:
     """Server-sent events. An error after the first piece is one of them, and the last."""
-    async with aclosing(pieces):  # type: ignore[type-var]
+    async with aclosing(pieces):
         try:
             async for piece in pieces:
                 yield b"data: " + to_json(piece) + b"\n\n"

@@ -4,7 +4,8 @@ import base64
 import binascii
 import re
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
 from typing import Any, Final
 
 from intelforge.core.chat import (
@@ -160,8 +161,8 @@ def account(response: ChatResponse) -> dict[str, Any]:
 
 
 async def chunks(
-    events: AsyncIterator[StreamEvent], *, id_: str, model: str, with_usage: bool
-) -> AsyncIterator[dict[str, Any]]:
+    events: AsyncGenerator[StreamEvent, None], *, id_: str, model: str, with_usage: bool
+) -> AsyncGenerator[dict[str, Any], None]:
     """The chunks of a stream, the first with the role, the last with the reason why it ended."""
     created = int(time.time())
 
@@ -177,19 +178,20 @@ async def chunks(
         }
 
     yield chunk({"role": "assistant", "content": ""})
-    async for event in events:
-        match event:
-            case TextDelta(text):
-                yield chunk({"content": text})
-            case ThinkingDelta(text):
-                yield chunk({"reasoning_content": text})
-            case ToolCallDelta():
-                yield chunk({"tool_calls": [_call_delta(event)]})
-            case Done(response):
-                model = response.model
-                yield chunk({}, FINISHED[response.finish_reason], intelforge=account(response))
-                if with_usage:
-                    yield chunk({}) | {"choices": [], "usage": usage(response)}
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case TextDelta(text):
+                    yield chunk({"content": text})
+                case ThinkingDelta(text):
+                    yield chunk({"reasoning_content": text})
+                case ToolCallDelta():
+                    yield chunk({"tool_calls": [_call_delta(event)]})
+                case Done(response):
+                    model = response.model
+                    yield chunk({}, FINISHED[response.finish_reason], intelforge=account(response))
+                    if with_usage:
+                        yield chunk({}) | {"choices": [], "usage": usage(response)}
 
 
 def _call_delta(delta: ToolCallDelta) -> dict[str, Any]:
