@@ -10,6 +10,7 @@ from sqlalchemy import inspect, text
 from intelforge.core.errors import ErrorCode, IntelForgeError, StorageError
 from intelforge.store.database import Database, open_database
 from intelforge.store.facts import Facts
+from intelforge.store.index_versions import IndexVersions
 from intelforge.store.migrations import HEAD, KNOWN
 from intelforge.store.migrations.run import configuration, upgrade
 from intelforge.store.tables import Table
@@ -27,6 +28,13 @@ async def main():
 print("ready", flush=True)
 asyncio.run(main())
 """
+
+
+BEFORE_VERSIONS = text(
+    "INSERT INTO documents (id, media_type, title, language, details, chunk_count, indexed, embedder, revision, "
+    "described, embedded_chunks, created_at, text) VALUES (:id, 'text/plain', '', '', '{}', 4, :indexed, "
+    "'model@1', 0, 2, :embedded, '2026-01-01 00:00:00+00:00', 'text')"
+)
 
 
 async def test_an_empty_database_is_brought_to_the_models(database: Database) -> None:
@@ -57,6 +65,22 @@ async def test_migrations_go_back_to_nothing_and_forth_again(database: Database)
     async with database._writer.begin() as connection:
         await connection.run_sync(upgrade)
         await connection.run_sync(lambda sync: command.check(configuration(sync)))
+
+
+async def test_what_was_indexed_before_there_were_versions_is_the_first_of_them(database: Database) -> None:
+    async with database._writer.begin() as connection:
+        await connection.run_sync(lambda sync: command.downgrade(configuration(sync), "0001"))
+        for name, indexed, embedded in (("whole", True, 4), ("words", True, 0), ("new", False, 0)):
+            await connection.execute(BEFORE_VERSIONS, {"id": name, "indexed": indexed, "embedded": embedded})
+    async with database._writer.begin() as connection:
+        await connection.run_sync(upgrade)
+    versions = IndexVersions(database)
+    first = await versions.first(url="lancedb:here", embedder="onnx:one")
+    assert (first.number, first.url, first.embedder, first.model) == (1, "lancedb:here", "onnx:one", "model@1")
+    assert await versions.first(url="lancedb:there", embedder="onnx:other") == first
+    async with database.read() as connection:
+        rows = (await connection.execute(text("SELECT * FROM index_standings ORDER BY document_id"))).all()
+    assert [tuple(row) for row in rows] == [(1, "whole", 2, 4), (1, "words", 2, 0)]
 
 
 async def test_a_workspace_of_a_newer_version_is_refused_with_the_way_out(
