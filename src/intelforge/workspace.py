@@ -38,6 +38,7 @@ from intelforge.index.query import legible
 from intelforge.index.reading import location, may_see
 from intelforge.ingest.embed import RATE_FACT
 from intelforge.parts import STATE, Parts
+from intelforge.routing import Routing
 from intelforge.searching import Searching, SearchRequest
 from intelforge.security.egress import Egress
 from intelforge.upkeep import IndexUpkeep
@@ -217,6 +218,11 @@ class Workspace:
     def index(self) -> IndexUpkeep:
         """What can be done with the index as a whole."""
         return IndexUpkeep(self._parts, self._stopping, self._current)
+
+    @functools.cached_property
+    def routing(self) -> Routing:
+        """What can be done with the router, which chooses a model for each request."""
+        return Routing(self._parts)
 
     async def search(
         self,

@@ -45,7 +45,10 @@ REPLAY = Replay(
     calls=120,
     logged=Estimate(value=0.65, low=0.6, high=0.7),
     logged_cost=Estimate(value=0.002, low=0.0018, high=0.0022),
-    policies=(POLICY, replace(POLICY, policy="always openai:gpt-5-mini", doubly_robust=Estimate(value=0.7, low=0.6, high=0.8))),
+    policies=(
+        POLICY,
+        replace(POLICY, policy="always openai:gpt-5-mini", doubly_robust=Estimate(value=0.7, low=0.6, high=0.8)),
+    ),
 )
 
 

@@ -33,6 +33,7 @@ from intelforge.core.values import (
     Source,
     SourceKind,
 )
+from intelforge.testing.routing import FakeRouting
 from intelforge.testing.upkeep import FakeIndex
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class FakeWorkspace(Workspace):
     opened: list[Path | None] = field(default_factory=list)
     closed: int = 0
     index: FakeIndex = field(default_factory=FakeIndex)
+    routing: FakeRouting = field(default_factory=FakeRouting)
 
     def _called(self, *call: object) -> None:
         self.calls.append(call)

@@ -9,7 +9,7 @@ from intelforge.core.routing import RouterStatus
 from intelforge.interfaces.cli.routing_tables import render_replay, render_router
 from intelforge.interfaces.cli.session import Session, command, group
 
-ROUTER_HELP = """Look after the router that chooses a model for each request. Without a further word, show what it knows.
+ROUTER_HELP = """Look after what chooses a model for each request. Without a further word, show what it knows.
 
 Example: intelforge router
 """

@@ -31,7 +31,9 @@ def render_router(found: RouterStatus) -> RenderableType:
             f"{found.exploration_cost_share:.0%} of the money, to models it wants to know better."
         )
     spent = f"Preference {one_line(found.preference)}; {amount(found.requests, 'requests')} remembered"
-    return Group(table, Text(f"{spent}; ${found.spent_exploring:.4f} of ${found.spent:.4f} went to trying out."), Text(state))
+    return Group(
+        table, Text(f"{spent}; ${found.spent_exploring:.4f} of ${found.spent:.4f} went to trying out."), Text(state)
+    )
 
 
 def render_replay(found: Replay) -> RenderableType:
@@ -47,7 +49,8 @@ def render_replay(found: Replay) -> RenderableType:
             f"{one.agreed:,}",
             f"{one.effective:,.0f}",
         )
-    logged = f"{amount(found.calls, 'judged calls')} scored {_with_interval(found.logged)} at ${found.logged_cost.value:.2g}."
+    cost = f"${found.logged_cost.value:.2g}"
+    logged = f"{amount(found.calls, 'judged calls')} scored {_with_interval(found.logged)} at {cost} each."
     meaning = (
         "In brackets the 95 % interval. Agreed: calls that the policy would have given to the same model; worth: how "
         "many calls its estimate by IPS rests on. Where that is small, look at the doubly robust one alone."

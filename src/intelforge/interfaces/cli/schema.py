@@ -25,6 +25,7 @@ from intelforge.core.reports import (
     Verification,
     VersionStatus,
 )
+from intelforge.core.routing import Replay, RouterStatus
 from intelforge.core.values import Answer, SearchResult, Source
 
 
@@ -210,6 +211,13 @@ OUTPUTS: Mapping[str, type] = {
     "index drop": DroppedVersion,
     "index export": Transfer,
     "index import": Transfer,
+    "router": RouterStatus,
+    "router show": RouterStatus,
+    "router freeze": RouterStatus,
+    "router unfreeze": RouterStatus,
+    "router export": RouterStatus,
+    "router import": RouterStatus,
+    "router replay": Replay,
     "doctor": DoctorOutput,
     "demo": DemoOutput,
 }

@@ -1,14 +1,14 @@
 """the router's calls and what it learned
 
 Revision ID: 0004
-Revises: 0003
+Revises: 0002
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:
