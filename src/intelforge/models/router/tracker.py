@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Self
 
-QUALITY_SLACK: Final = 0.12
+QUALITY_SLACK: Final = 0.15
 """a mean change of quality smaller than this is not looked for"""
-QUALITY_LIMIT: Final = 4.5
+QUALITY_LIMIT: Final = 5.5
 LATENCY_SLACK: Final = 0.5
 """in standard deviations of the logarithm"""
-LATENCY_LIMIT: Final = 6.0
+LATENCY_LIMIT: Final = 9.0
 LATENCY_CLIP: Final = 3.0
 FORGETTING: Final = 0.97
 """what is left of the weight of a latency after the next one"""
