@@ -1,4 +1,8 @@
-"""How alike two requests are: a kernel over their vectors, their shapes and their words, each part from 0 to 1."""
+"""How alike two requests are: a kernel over their vectors, their shapes and their words.
+
+What a shape says depends on the matter (digits in a sum are not digits in a date), so it counts mostly between requests
+of near vectors; a little of it counts everywhere, which is what is left for requests far from all that was seen.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,11 +25,14 @@ FAR: Final = 4.0
 class Weights:
     """How much each part counts, and how far its bumps reach in squared distance of unit vectors."""
 
-    embedding: float = 1.0
+    embedding: float = 2.0
     embedding_reach: float = 1.0
-    shape: float = 1.0
+    shape_within: float = 2.0
+    """of requests of near vectors"""
+    within_reach: float = 2.0
+    shape: float = 0.3
     shape_reach: float = 1.0
-    words: float = 1.0
+    words: float = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +81,15 @@ class Points:
 
     def likeness(self, other: "Points", weights: Weights) -> Matrix:
         """Shape (rows of this, rows of the other), without the words."""
-        found = weights.shape * bumps(self.shapes @ other.shapes.T, weights.shape_reach)
-        if self.embeddings.shape[1] and self.embeddings.shape[1] == other.embeddings.shape[1]:
-            near = bumps(self.embeddings @ other.embeddings.T, weights.embedding_reach)
-            near *= np.outer(self.embeddings.any(1), other.embeddings.any(1))
-            found += weights.embedding * near
+        shapes = bumps(self.shapes @ other.shapes.T, weights.shape_reach)
+        if not self.embeddings.shape[1] or self.embeddings.shape[1] != other.embeddings.shape[1]:
+            return (weights.shape + weights.shape_within) * shapes
+        cosines = self.embeddings @ other.embeddings.T
+        known = np.outer(self.embeddings.any(1), other.embeddings.any(1))
+        found: Matrix = weights.embedding * bumps(cosines, weights.embedding_reach)
+        near = np.where(known, bumps(cosines, weights.within_reach), np.float32(1))
+        found *= known
+        found += (weights.shape + weights.shape_within * near) * shapes
         return found
 
 
@@ -91,10 +102,10 @@ def words_matrix(requests: Sequence[RequestFeatures], scale: Scale) -> Matrix:
 
 
 def bumps(cosines: Matrix, reach: float) -> Matrix:
-    """exp(-squared distance / reach) of unit vectors, by their cosines; changes what it is given."""
-    cosines -= 1.0
-    cosines *= 2.0 / reach
-    return np.exp(cosines, out=cosines)
+    """exp(-squared distance / reach) of unit vectors, by their cosines."""
+    found = cosines - np.float32(1)
+    found *= np.float32(2 / reach)
+    return np.exp(found, out=found)
 
 
 def unit(vector: Matrix) -> Matrix:

@@ -92,7 +92,8 @@ class QualityModel:
         near = self.points.likeness(Points.of([request], self.scale), self.weights)[:, 0]
         places, values = request.words[0], self.scale.words(request)
         found = self.means + near @ self.coefficients + values @ self.words[places]
-        full = self.weights.shape + self.weights.embedding * bool(self.points.embeddings.shape[1])
+        full = float(self.weights.shape + self.weights.shape_within)
+        full += self.weights.embedding * bool(self.points.embeddings.shape[1])
         return np.clip(found, LOW, HIGH), (near / full) ** 2 @ self.seen
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -71,7 +72,10 @@ def candidates_in(state: bytes) -> list[Candidate]:
 def _readable() -> Iterator[None]:
     try:
         yield
-    except (ValueError, KeyError, TypeError, IndexError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (
+        ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError,
+        zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
         raise InvalidInputError(
             "this is not the state of a router, or it is damaged",
             hint="give a file made by: intelforge router export FILE",
