@@ -85,7 +85,8 @@ class PydanticClient:
         return self.model.prepare_messages(messages, parameters)
 
     def _settings(self, request: ChatRequest, timeout: float) -> ModelSettings:
-        settings = ModelSettings(max_retries=0, timeout=httpx2.Timeout(timeout, connect=min(self.connect, timeout)))
+        limit: Any = httpx2.Timeout(timeout, connect=min(self.connect, timeout))  # declared as the older library's
+        settings = ModelSettings(max_retries=0, timeout=limit)
         if request.max_tokens is not None:
             settings["max_tokens"] = request.max_tokens
         if request.temperature is not None:

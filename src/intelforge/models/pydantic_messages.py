@@ -179,7 +179,7 @@ async def events_from(stream: StreamedResponse) -> AsyncGenerator[StreamEvent, N
                 )
 
 
-def _arguments(given: str | dict[str, Any] | None, *, empty: str = "{}") -> str:
+def _arguments(given: object, *, empty: str = "{}") -> str:
     if not given:
         return empty
     return given if isinstance(given, str) else json.dumps(given)
