@@ -35,6 +35,8 @@ AT_ONCE = 32
 PATIENCE = Limits(total=6.0, first_token=0.4, token=0.4, connect=5.0, max_tokens=64)
 GRACE = 5.0
 """seconds beyond its time limit after which an exchange counts as hanging"""
+_MAY_NOT_HAVE_BEEN_SENT = ("interrupted", "timed_out")
+"""errors of attempts that are charged once although the server may not have seen them"""
 FAULTS = (
     "none",
     "busy",
@@ -269,12 +271,12 @@ def _audited(
     lost = sum(row.state is CallState.RESERVED for row in store.rows.values())
     for plan, outcome in zip(plans, outcomes, strict=True):
         made, entered = server.seen[plan.name], len(rows[plan.name])
-        # A reset connection may be tried anew below the server's eyes; a request without an entry may not be.
+        charged = [row for row in rows[plan.name] if row.cost_usd and row.error not in _MAY_NOT_HAVE_BEEN_SENT]
         lost += max(0, made - entered)
-        double += max(0, sum(bool(row.cost_usd) for row in rows[plan.name]) - made)
+        double += max(0, len(charged) - made)
         if isinstance(outcome, ChatResponse):
-            charged = sum(row.cost_usd or 0.0 for row in rows[plan.name])
-            double += abs(charged - (outcome.cost_usd or 0.0)) > 1e-12 or len(outcome.attempts) != entered
+            total = sum(row.cost_usd or 0.0 for row in rows[plan.name])
+            double += abs(total - (outcome.cost_usd or 0.0)) > 1e-12 or len(outcome.attempts) != entered
     return Faulty(
         exchanges=len(plans),
         attempts=len(store.rows),

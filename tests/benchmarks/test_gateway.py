@@ -5,6 +5,8 @@ import pytest
 
 from intelforge.models.ledger import MemoryLedgerStore
 
+pytestmark = pytest.mark.filterwarnings("ignore::pydantic_ai.UsageExtractionFailedWarning")
+
 
 @pytest.fixture(autouse=True)
 def _loopback_requests(monkeypatch: pytest.MonkeyPatch) -> None:
