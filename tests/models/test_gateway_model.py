@@ -8,7 +8,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from intelforge.core.errors import ErrorCode, IntelForgeError, ModelError, StorageError
+from intelforge.core.errors import ErrorCode, IntelForgeError, InvalidInputError, ModelError, StorageError
 from intelforge.models.chat import (
     ChatRequest,
     ChatResponse,
@@ -376,3 +376,29 @@ async def test_no_key_is_in_any_error_or_log(
     assert KEY not in caplog.text
     assert "compatible:tiny" in str(caught.value)
     assert all(KEY not in f"{call}" for call in bench.store.calls)
+
+
+@pytest.mark.parametrize(
+    ("request_", "problem"),
+    [
+        (ChatRequest(messages=()), "no messages"),
+        (ask(tool_choice="weather"), "'weather'"),
+        (ask(tool_choice="required"), "gives none"),
+        (ask(max_tokens=0), "max_tokens"),
+    ],
+)
+async def test_a_request_that_no_model_could_answer_asks_none(
+    bench: GatewayBench, request_: ChatRequest, problem: str
+) -> None:
+    mock = MockModel(FINE)
+    with pytest.raises(InvalidInputError, match=problem) as caught:
+        await bench.chain(("a:x", mock)).respond(request_)
+    assert caught.value.hint
+    assert mock.requests == []
+
+
+@pytest.mark.usefixtures("allow_loopback_requests")
+async def test_half_a_character_does_not_keep_a_request_from_being_sent(bench: GatewayBench) -> None:
+    async with ModelServer(lambda request: chat_reply("Fine.")) as server:
+        await (await bench.open(f"{server.url}/v1#tiny")).respond(ask("a\ud800b"))
+        assert server.requests[0].json["messages"][0]["content"] == "a?b"

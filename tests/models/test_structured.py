@@ -22,7 +22,7 @@ from intelforge.models.chat import (
     ToolResult,
 )
 from intelforge.models.failures import ProviderError
-from intelforge.models.gateway_model import GatewayModel
+from intelforge.models.gateway_model import GatewayModel, Lent
 from intelforge.models.protocol import Abilities
 from intelforge.models.resilience import RetryPolicy
 from intelforge.testing.gateway import GatewayBench, ask
@@ -278,3 +278,18 @@ async def test_a_provider_that_rejects_tools_after_all_calls_them_in_json(bench:
     async with ModelServer(respond) as server:
         response = await (await bench.open(f"{server.url}/v1#tiny")).respond(ask(tools=(WEATHER,)))
     assert response.tool_calls[0].name == "weather"
+
+
+class Measured:
+    """Profiles that know one model."""
+
+    def abilities(self, model: str) -> Abilities | None:
+        return PLAIN if model == "a:x" else None
+
+
+async def test_what_was_measured_counts_before_what_the_provider_claims(bench: GatewayBench) -> None:
+    mock = MockModel([Rule(reply='{"tool": "weather", "arguments": {"city": "Oslo"}}')])
+    bench.lent = Lent(profiles=Measured())
+    response = await bench.chain(("a:x", mock)).respond(ask(tools=(WEATHER,)))
+    assert response.tool_calls[0].name == "weather"
+    assert mock.requests[0].tools == ()

@@ -45,7 +45,7 @@ class Options:
 class Gateway:
     """The one way to language models. All its traffic goes through the HTTP client it is given, the caller's to close.
 
-    `router`, `cache` and `window` are in `lent`; without them requests go as they are, in the order of the chain.
+    Router, cache, window and profiles are in `lent`; without them requests go as they are, in the order of the chain.
     """
 
     client: httpx2.AsyncClient
@@ -155,7 +155,7 @@ class Gateway:
             prices=self.prices,
             limits=self.options.limits,
         )
-        return Adapted(endpoint)
+        return Adapted(endpoint, self.lent.profiles)
 
     def _recorded(self, model: LanguageModel) -> LanguageModel:
         if not self.options.record:

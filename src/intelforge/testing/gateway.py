@@ -83,7 +83,7 @@ class GatewayBench:
             limits=self.limits,
         )
         breaker = self.breakers.setdefault(name, CircuitBreaker(name=name))
-        return Candidate(name, Adapted(endpoint), breaker)
+        return Candidate(name, Adapted(endpoint, self.lent.profiles), breaker)
 
     async def _nap(self, seconds: float) -> None:
         self.naps.append(seconds)
