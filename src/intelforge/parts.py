@@ -35,6 +35,7 @@ from intelforge.models.meter import ModelMeter
 from intelforge.models.ollama import ollama_url
 from intelforge.models.protocol import LanguageModel
 from intelforge.security.egress import Egress
+from intelforge.store.budgets import Budgets
 from intelforge.store.calls import Calls
 from intelforge.store.database import Database, open_database
 from intelforge.store.documents import Documents
@@ -89,6 +90,7 @@ class Parts:
         if "database" not in vars(self):
             self.database: Database = await open_database(self.settings.database, root=self.root)
             self._stack.push_async_callback(self.database.close)
+            await self.calls.settle_crashed()
 
     async def close(self) -> None:
         await self._stack.aclose()
@@ -131,6 +133,22 @@ class Parts:
     @functools.cached_property
     def leases(self) -> Leases:
         return Leases(self.database, owner=process_name())
+
+    @functools.cached_property
+    def calls(self) -> Calls:
+        """The record of model calls."""
+        calls = Calls(self.database, owner=self.leases.owner)
+        self._stack.push_async_callback(calls.close)
+        return calls
+
+    @functools.cached_property
+    def ledger(self) -> Ledger:
+        """What every model call is entered in."""
+        return Ledger(self.calls)
+
+    @functools.cached_property
+    def budgets(self) -> Budgets:
+        return Budgets(self.database)
 
     @functools.cached_property
     def egress(self) -> Egress:
@@ -242,7 +260,7 @@ class Parts:
         return reranker
 
     def _metered(self, call: RemoteCall) -> AbstractAsyncContextManager[Usage]:
-        return ModelMeter(Ledger(Calls(self.database)))(call)
+        return ModelMeter(self.ledger)(call)
 
     @functools.cached_property
     def _model_client(self) -> httpx2.AsyncClient:
@@ -263,7 +281,7 @@ class Parts:
 
     async def _open_model(self, url: str) -> LanguageModel | None:
         return await open_model(
-            url, client=self._model_client, ledger=Ledger(Calls(self.database)), timeout=self.settings.llm_timeout
+            url, client=self._model_client, ledger=self.ledger, timeout=self.settings.llm_timeout
         )
 
     def collector(self, source: Source) -> Collector:
@@ -310,7 +328,7 @@ class Parts:
             chunk_tokens=settings.chunk_tokens,
         )
         collectors = Collectors(self.sources, self.collector)
-        async with LeaseHolder(self.leases) as holder, refinery:
+        async with LeaseHolder(self.leases) as holder, refinery, self.calls.supervised():
             indexer = self.indexer(serving, holder)
 
             def batch(advanced: Callable[[int], None]) -> Batch:

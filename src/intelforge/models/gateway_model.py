@@ -22,6 +22,7 @@ from pydantic_ai.models import Model
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage, RunUsage
 
+from intelforge.core.chat import Accounting
 from intelforge.core.errors import EgressError, ErrorCode, ModelError
 from intelforge.models.ledger import Ledger
 from intelforge.models.protocol import Completion
@@ -62,7 +63,10 @@ class GatewayModel:
         most = RequestUsage(
             input_tokens=(len(prompt) + len(instructions)) // CHARACTERS_PER_TOKEN, output_tokens=MAX_OUTPUT_TOKENS
         )
-        async with self.ledger.call(self.name, purpose=purpose, reserve_usd=self._price(most) or 0.0) as usage:
+        accounting = Accounting(purpose=purpose)
+        async with self.ledger.call(
+            self.name, accounting=accounting, reserve_usd=self._price(most), local=self.local
+        ) as usage:
             spent = RunUsage()
             try:
                 text = await self._reply(prompt, instructions, spent)
