@@ -5,7 +5,7 @@ import functools
 import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import httpx2
 
 from intelforge.collect.protocol import Collector
 from intelforge.collect.registry import open_collector
-from intelforge.core.errors import ErrorCode, IntelForgeError
+from intelforge.core.errors import ErrorCode, IntelForgeError, StorageError
 from intelforge.core.registry import load_backend
 from intelforge.core.reports import IndexState, IndexVersion
 from intelforge.core.settings import Settings
@@ -90,7 +90,8 @@ class Parts:
         if "database" not in vars(self):
             self.database: Database = await open_database(self.settings.database, root=self.root)
             self._stack.push_async_callback(self.database.close)
-            await self.calls.settle_crashed()
+            with suppress(StorageError):  # whoever works meets the same error
+                await self.calls.settle_crashed()
 
     async def close(self) -> None:
         await self._stack.aclose()
@@ -280,9 +281,7 @@ class Parts:
         return await self._open_model(url) if url else await self.model()
 
     async def _open_model(self, url: str) -> LanguageModel | None:
-        return await open_model(
-            url, client=self._model_client, ledger=self.ledger, timeout=self.settings.llm_timeout
-        )
+        return await open_model(url, client=self._model_client, ledger=self.ledger, timeout=self.settings.llm_timeout)
 
     def collector(self, source: Source) -> Collector:
         """A collector of the source; the caller closes it."""

@@ -47,8 +47,10 @@ class ModelCall:
     state: CallState
     at: datetime
     """when it was reserved"""
-    reserved_usd: float | None = 0.0
-    """the most that the call can cost; None when its price is not known"""
+    reserved_usd: float = 0.0
+    """the most that the call can cost"""
+    priced: bool = True
+    """False when its price is not known, and with that the most it can cost"""
     cost_usd: float | None = None
     """US dollars; None until settled, and when it is not known: then the reservation is charged"""
     input_tokens: int = 0
@@ -104,7 +106,7 @@ class MemoryLedgerStore:
 class Usage:
     """What a call took, filled in while it is open. A call that fails after its reply has still cost its tokens."""
 
-    tokens: Tokens = Tokens()
+    tokens: Tokens = field(default_factory=Tokens)
     cost_usd: float | None = None
     """left at None when it is not known: the reservation is then charged"""
     first_token_seconds: float | None = None
@@ -181,7 +183,8 @@ class Ledger:
             local=local,
             state=CallState.RESERVED,
             at=self.clock(),
-            reserved_usd=known_usd(reserve_usd),
+            reserved_usd=known_usd(reserve_usd) or 0.0,
+            priced=known_usd(reserve_usd) is not None,
         )
 
 
@@ -206,7 +209,7 @@ def _closed(row: ModelCall, usage: Usage, *, error: str, seconds: float) -> Mode
 
 
 def _overrun(call: ModelCall) -> Sequence[str]:
-    if call.cost_usd is None or call.reserved_usd is None or nano_of(call.cost_usd) <= nano_of(call.reserved_usd):
+    if call.cost_usd is None or not call.priced or nano_of(call.cost_usd) <= nano_of(call.reserved_usd):
         return ()
     spent, reserved = dollars(call.cost_usd), dollars(call.reserved_usd)
     return (f"the call of {call.model} cost {spent}, more than the {reserved} that were reserved for it",)

@@ -42,8 +42,8 @@ class Budgets:
             "hard": budget.hard,
             "thresholds": sorted(set(budget.thresholds)),
         }
-        made = {"id": self._new_id(), "created_at": self._clock()}
-        statement = self._database.insert(BudgetRow).values(**row, **changed, **made)
+        new_id, now = self._new_id(), self._clock()
+        statement = self._database.insert(BudgetRow).values(**row, **changed, id=new_id, created_at=now)
         async with self._database.write() as connection:
             await connection.execute(_NEW_VERSION, {"value": self._new_id()})
             await connection.execute(
@@ -51,8 +51,8 @@ class Budgets:
             )
             found = (await connection.execute(select(BudgetRow).filter_by(**row))).one()
             budget = budget_of(found)
-            if budget.id == made["id"]:
-                await self._count_what_was(connection, budget, made["created_at"])
+            if budget.id == new_id:
+                await self._count_what_was(connection, budget, now)
             await connection.execute(update(CounterRow).where(CounterRow.budget_id == budget.id).values(alerted=0))
         return budget
 

@@ -20,6 +20,8 @@ from intelforge.store.tables import CallRow
 
 MOST_AT_ONCE: Final = 256
 """entries in one transaction"""
+LATER: Final = 0.05
+"""seconds that an entry nobody waits for may wait for others"""
 PATIENCE: Final = 10.0
 """seconds within which a transaction that another one was in the way of is tried again"""
 MOST_KEPT: Final = 10_000
@@ -54,7 +56,10 @@ class Call(Protocol):
     def local(self) -> bool: ...
 
     @property
-    def reserved_usd(self) -> float | None: ...
+    def reserved_usd(self) -> float: ...
+
+    @property
+    def priced(self) -> bool: ...
 
     @property
     def cost_usd(self) -> float | None: ...
@@ -74,6 +79,11 @@ class Calls:
         self._waiting: deque[tuple[Entry, asyncio.Future[Outcome]]] = deque()
         self._later: deque[Entry] = deque(maxlen=MOST_KEPT)
         """could not be written, and goes with the next transaction"""
+        self._urgent = 0
+        """entries among those that wait that someone waits for"""
+        self._near: set[str] = set()
+        """calls whose end may bring a budget to a threshold"""
+        self._timer: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[None] | None = None
 
     async def reserve(self, call: Call) -> Sequence[str]:
@@ -83,8 +93,8 @@ class Calls:
         """
         if call.local:
             return ()
-        row = {**self._row(call), "reserved_nano": nano_of(call.reserved_usd or 0.0)}
-        entered = self._enter(Opening(row=row, priced=call.reserved_usd is not None))
+        row = {**self._row(call), "reserved_nano": nano_of(call.reserved_usd)}
+        entered = self._enter(Opening(row=row, priced=call.priced), soon=True)
         try:
             outcome = await asyncio.shield(entered)
         except asyncio.CancelledError:
@@ -92,20 +102,31 @@ class Calls:
             raise
         if isinstance(outcome, BudgetError):
             raise outcome
-        return outcome
+        if outcome.near:
+            self._near.add(call.id)
+        return outcome.notes
 
     async def settle(self, call: Call) -> Sequence[str]:
-        """Enters what a call took. When that cannot be written it is kept, and written with what comes next."""
+        """Enters what a call took: with the next reservation, or a moment later. Until then its reservation stands.
+
+        Waits for that only where a budget may have something to tell. What cannot be written is kept, and written with
+        what comes next.
+        """
         if call.local:
             self._enter(Whole(row={**self._row(call), "reserved_nano": 0, "cost_nano": 0, "held": []}))
             return ()
         row = {name: getattr(call, name) for name in _TAKEN}
         cost = None if call.cost_usd is None else nano_of(call.cost_usd)
+        near = call.id in self._near
+        self._near.discard(call.id)
+        entered = self._enter(Closing(id=call.id, at=self._clock(), cost=cost, row=row), soon=near)
+        if not near:
+            return ()
         try:
-            outcome = await asyncio.shield(self._enter(Closing(id=call.id, at=self._clock(), cost=cost, row=row)))
+            outcome = await asyncio.shield(entered)
         except IntelForgeError as error:
             return (f"what the call took is not on record yet ({error.message})",)
-        return () if isinstance(outcome, BudgetError) else outcome
+        return () if isinstance(outcome, BudgetError) else outcome.notes
 
     async def settle_crashed(self) -> int:
         """Charges calls whose process died with their reservation, each once, whoever else does so; gives how many."""
@@ -118,7 +139,8 @@ class Calls:
                     cost=None,
                     row={**_NOTHING, "state": "crashed", "error": ErrorCode.INTERRUPTED.value},
                     crashed=True,
-                )
+                ),
+                soon=True,
             )
             for each in crashed
         ]
@@ -137,15 +159,17 @@ class Calls:
 
     async def flush(self) -> None:
         """Returns when all that was entered so far is written, or cannot be."""
-        while self._writer and not self._writer.done():
+        self._urgent += len(self._waiting)
+        if self._waiting or self._later:
+            self._start()
+        if self._writer:
             await asyncio.wait([self._writer])
 
     async def close(self) -> None:
         """Writes what is not written yet."""
         await self.flush()
-        if self._later:
-            self._start()
-            await self.flush()
+        if self._timer:
+            self._timer.cancel()
 
     async def all(self) -> list[Mapping[str, Any]]:
         """Every call as a mapping of its columns, with money in US dollars too; oldest first."""
@@ -167,34 +191,47 @@ class Calls:
         hour = int(call.at.timestamp()) // 3600
         return {**row, "owner": self._owner, "hour": hour, "cost_nano": None, "charged_nano": 0}
 
-    def _enter(self, entry: Entry) -> "asyncio.Future[Outcome]":
-        entered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    def _enter(self, entry: Entry, *, soon: bool = False) -> "asyncio.Future[Outcome]":
+        loop = asyncio.get_running_loop()
+        entered: asyncio.Future[Outcome] = loop.create_future()
         entered.add_done_callback(_seen)
         self._waiting.append((entry, entered))
-        self._start()
+        self._urgent += soon
+        if soon:
+            self._start()
+        else:
+            self._start_later()
         return entered
 
+    def _start_later(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LATER, self._start)
+
     def _start(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write(), name="writer of calls")
 
     async def _write(self) -> None:
-        """Writes all that waits, a batch at a time; what comes meanwhile is the next batch."""
+        """Writes all that waits; what comes meanwhile is the next batch, if someone waits for it."""
         while True:
             late = [self._later.popleft() for _ in range(min(len(self._later), MOST_AT_ONCE))]
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))]
-            if not late and not batch:
-                return
+            self._urgent = self._urgent if self._waiting else 0
             entries = [*late, *(entry for entry, _ in batch)]
-            outcomes = await self._commit(entries)
+            outcomes = await self._commit(entries) if entries else []
             for (_, entered), outcome in zip(batch, outcomes[len(late) :], strict=True):
-                if isinstance(outcome, BudgetError) or not isinstance(outcome, IntelForgeError):
-                    entered.set_result(outcome)
-                else:
+                if isinstance(outcome, IntelForgeError) and not isinstance(outcome, BudgetError):
                     entered.set_exception(outcome)
+                else:
+                    entered.set_result(outcome)
             failed = [_undone(entry) for entry, outcome in zip(entries, outcomes, strict=True) if _may_help(outcome)]
             self._later.extend(failed)
-            if failed and not self._waiting:
+            if not self._urgent:
+                if self._waiting:
+                    self._start_later()
                 return
 
     async def _commit(self, entries: Sequence[Entry]) -> Sequence[Outcome | IntelForgeError]:

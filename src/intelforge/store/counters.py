@@ -50,11 +50,14 @@ class Counter:
         self.taken = True
         self._add(reserved=amount)
 
+    def near(self) -> bool:
+        """Whether what is reserved would, once spent, reach a threshold that was not told of."""
+        return bool(self._new(self.spent + self.reserved))
+
     def settle(self, *, reserved: int, spent: int, at: datetime) -> Sequence[str]:
         """Turns a reservation into what was spent. Gives a line for every threshold reached by that."""
         self._add(spent=spent, reserved=-reserved)
-        passed = [percent for percent in self.budget.thresholds if self.spent * 100 >= percent * self.limit > 0]
-        new = [percent for percent in passed if percent > self.alerted]
+        new = self._new(self.spent)
         self.alerted = max([self.alerted, *new])
         key = dict(zip(NAMES, self.key, strict=True))
         seen = {"limit_nano": self.limit, "spent_nano": self.spent, "at": at}
@@ -69,7 +72,8 @@ class Counter:
             return BudgetError(
                 f"the price of {call['model']} is not known, so its call may go beyond the budget of {self.words()}",
                 hint="choose a model whose price is known, tell its price, or make the budget a warning: "
-                + self.budget.command(_plain(self.limit)) + " --warn",
+                + self.budget.command(_plain(self.limit))
+                + " --warn",
             )
         end = window_of(self.budget.period, call["at"]).end
         until = f"; it begins anew at {end:%Y-%m-%d %H:%M} UTC" if end else ""
@@ -87,6 +91,11 @@ class Counter:
         names = [(name, subject.get(name, value)) for name, value in self.budget.scope.items()]
         whom = ", ".join(f"{name} {value}" for name, value in names) or "the workspace"
         return f"{whom} in total" if self.key[2] == "total" else f"{whom} per {self.budget.period}"
+
+    def _new(self, amount: int) -> Sequence[int]:
+        """The thresholds that this amount reaches and that were not told of yet."""
+        percents = (percent for percent in self.budget.thresholds if percent > self.alerted)
+        return [percent for percent in percents if amount * 100 >= percent * self.limit > 0]
 
     def _add(self, *, spent: int = 0, reserved: int = 0) -> None:
         self.spent += spent
@@ -126,10 +135,7 @@ class Counters:
 
 _KEY: Final = (CounterRow.budget_id, CounterRow.subject, CounterRow.window_key)
 _LOCK: Final = (
-    select(CounterRow)
-    .where(tuple_(*_KEY).in_(bindparam("keys", expanding=True)))
-    .order_by(*_KEY)
-    .with_for_update()
+    select(CounterRow).where(tuple_(*_KEY).in_(bindparam("keys", expanding=True))).order_by(*_KEY).with_for_update()
 )
 _ADD: Final = (
     update(CounterRow)

@@ -38,6 +38,16 @@ class Whole:
     row: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entered:
+    """How it went."""
+
+    notes: Sequence[str] = ()
+    """what the caller should know"""
+    near: bool = False
+    """whether closing this call may bring one of its budgets to a threshold"""
+
+
 Entry = Opening | Closing | Whole
-Outcome = Sequence[str] | BudgetError
-"""what the caller should know, or why the call is not made"""
+Outcome = Entered | BudgetError
+"""a BudgetError for a call that is not to be made"""

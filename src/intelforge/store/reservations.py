@@ -7,14 +7,14 @@ the limit. What it is charged in the end takes the place of its reservation.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from intelforge.core.costs import EACH, Budget, window_of
 from intelforge.core.errors import BudgetError
 from intelforge.core.money import dollars
 from intelforge.store.budgets import ALL_BUDGETS, VERSION, budget_of, subject_text
 from intelforge.store.counters import Counter, Counters, Key
-from intelforge.store.entries import Closing, Entry, Opening, Outcome, Whole
+from intelforge.store.entries import Closing, Entered, Entry, Opening, Outcome, Whole
 from intelforge.store.tables import CallRow, FactRow
 
 SCOPE: Final = ("user", "team", "run", "model")
@@ -39,12 +39,13 @@ class Book:
         calls = _lock_calls(connection, list(closings.values()))
         falling = {number: self._falls_under(opening.row) for number, opening in openings.items()}
         counters = self._lock_counters(connection, calls, falling)
-        outcomes: list[Outcome] = [()] * len(entries)
+        outcomes: list[Outcome] = [Entered()] * len(entries)
         rows = [entry.row for entry in entries if isinstance(entry, Whole)]
         closed = []
         for number, closing in closings.items():
             if call := calls.get(closing.id):
-                charged, outcomes[number] = _close(call, closing, counters)
+                charged, notes = _close(call, closing, counters)
+                outcomes[number] = Entered(notes=notes)
                 closed.append({"key_id": closing.id, **closing.row, "cost_nano": closing.cost, "charged_nano": charged})
         for number, opening in openings.items():
             keys = falling[number]
@@ -82,12 +83,12 @@ class Book:
                 continue
             scope = tuple(name if kind == "name" else kind for kind, name in pairs)
             subject = subject_text([name for kind, name in pairs if kind == EACH])
-            for budget in self._by_scope.get(scope, ()):
-                found.append((budget.id, subject, window_of(budget.period, call["at"]).key))
+            budgets = self._by_scope.get(scope, ())
+            found.extend((budget.id, subject, window_of(budget.period, call["at"]).key) for budget in budgets)
         return found
 
     def _lock_counters(
-        self, connection: Connection, calls: Mapping[str, Row[Any]], falling: Mapping[int, Sequence[Key]]
+        self, connection: Connection, calls: Mapping[str, Any], falling: Mapping[int, Sequence[Key]]
     ) -> dict[Key, Counter]:
         wanted = {key for keys in falling.values() for key in keys}
         held: set[Key] = {(budget, subject, window) for call in calls.values() for budget, subject, window in call.held}
@@ -122,7 +123,7 @@ _CLOSE: Final = (
 )
 
 
-def _lock_calls(connection: Connection, closings: Sequence[Closing]) -> dict[str, Row[Any]]:
+def _lock_calls(connection: Connection, closings: Sequence[Closing]) -> dict[str, Any]:
     """The calls that can be closed still. One that was taken for crashed can, by the process that made it."""
     if not closings:
         return {}
@@ -131,7 +132,7 @@ def _lock_calls(connection: Connection, closings: Sequence[Closing]) -> dict[str
     return {row.id: row for row in rows if row.state == "reserved" or row.id not in crashed}
 
 
-def _close(call: Row[Any], closing: Closing, counters: Mapping[Key, Counter]) -> tuple[int, Sequence[str]]:
+def _close(call: Any, closing: Closing, counters: Mapping[Key, Counter]) -> tuple[int, Sequence[str]]:
     """What the call is charged, and what its caller should know."""
     charged: int = call.reserved_nano if closing.cost is None else closing.cost
     reserved, before = (call.reserved_nano, 0) if call.state == "reserved" else (0, call.charged_nano)
@@ -148,10 +149,10 @@ def _open(opening: Opening, counters: Sequence[Counter]) -> Outcome:
         if counter.budget.hard and not (opening.priced and counter.has_room(amount)):
             return counter.refuse(opening.row, amount if opening.priced else None)
     notes = [
-        f"the budget of {counter.words()} may be exceeded: its limit of {dollars(counter.budget.limit_usd)} is a warning"
+        f"the budget of {counter.words()} may be exceeded: its {dollars(counter.budget.limit_usd)} are a warning"
         for counter in counters
         if not counter.has_room(amount)
     ]
     for counter in counters:
         counter.take(amount)
-    return notes
+    return Entered(notes=notes, near=any(counter.near() for counter in counters))

@@ -18,7 +18,6 @@ KINDS = {"embed": "embedding", "rerank": "reranking"}
 RESERVED = sa.text("state = 'reserved'")
 
 
-
 def upgrade() -> None:
     for column in _added():
         op.add_column("model_calls", column)
@@ -42,7 +41,7 @@ def downgrade() -> None:
     op.drop_index("ix_model_calls_reserved", table_name="model_calls")
     op.add_column("model_calls", sa.Column("reserved_usd", sa.Float(), nullable=False, server_default="0"))
     op.add_column("model_calls", sa.Column("cost_usd", sa.Float(), nullable=True))
-    op.execute(f"UPDATE model_calls SET reserved_usd = reserved_nano * 1.0 / {NANO}, cost_usd = cost_nano * 1.0 / {NANO}")
+    op.execute("UPDATE model_calls SET reserved_usd = reserved_nano / 1e9, cost_usd = cost_nano / 1e9")
     op.execute("UPDATE model_calls SET state = 'reserved' WHERE state = 'crashed'")
     for column in _added():
         op.drop_column("model_calls", column.name)
@@ -80,7 +79,7 @@ def _count_in_nano_dollars() -> None:
     columns = (calls.c[name] for name in ("id", "model", "purpose", "state", "reserved_usd", "cost_usd", "at"))
     values = [_values(row) for row in connection.execute(sa.select(*columns))]
     if values:
-        changed = {name: sa.bindparam(name) for name in values[0] if name != "key"}
+        changed: dict[str, Any] = {name: sa.bindparam(name) for name in values[0] if name != "key"}
         connection.execute(calls.update().where(calls.c.id == sa.bindparam("key")).values(changed), values)
 
 
