@@ -130,13 +130,16 @@ class CostReport:
     notes: tuple[str, ...] = ()
 
 
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SPANS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 def moment_of(text: str, now: datetime) -> datetime:
     """`24h`, `7d` or `4w` before now, or a date or time, in UTC unless it says otherwise. Raises InvalidInputError."""
     if match := re.fullmatch(r"(\d{1,5})([hdw])", text.strip()):
-        return now - int(match[1]) * _SPANS[match[2]]
+        span = int(match[1]) * _SPANS[match[2]]
+        if span < now - EARLIEST:
+            return now - span
     try:
         found = datetime.fromisoformat(text.strip())
     except ValueError as error:

@@ -24,8 +24,15 @@ def known_usd(usd: float | None) -> float | None:
 
 
 def dollars(usd: float) -> str:
-    """`$1,234.50`, `$0.0042`, `$0.000000003`: two digits at the least, and as many as a small amount needs."""
+    """`$1,234.50`, `$0.01`, `$0.0042`: cents at the least, and two digits of a smaller amount."""
     if usd == 0 or abs(usd) >= 0.1:
         return f"${usd:,.2f}"
     digits = min(9, 1 - math.floor(math.log10(abs(usd))))
-    return f"${usd:.{digits}f}"
+    return f"${plain(usd, digits)}"
+
+
+def plain(usd: float, digits: int = 9) -> str:
+    """`5.00`, `0.125`: an amount as the command line takes it."""
+    text = f"{usd:.{digits}f}"
+    shortest = text.index(".") + 3
+    return text[:shortest] + text[shortest:].rstrip("0")

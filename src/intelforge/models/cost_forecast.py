@@ -1,9 +1,9 @@
 """What a month will have cost at its end: the mean of each weekday, with an interval found by resampling.
 
-Two weeks of whole days give weekdays their own means, drawn towards the mean of all days by as much as two more days of it
-would draw them; fewer give one mean for all days; fewer than three give no forecast. The interval comes from the residuals:
-they are drawn again for the past, whose means are then fitted anew, and for the days to come (a residual bootstrap: Efron and
-Tibshirani, An Introduction to the Bootstrap, 1993, chapter 9).
+Two weeks of whole days give weekdays their own means, each drawn towards the mean of all days as if it had two more
+days of that. Fewer give one mean for all days, fewer than three no forecast. The interval comes from the residuals:
+they are drawn again for the past, whose means are then fitted anew, and for the days to come (a residual bootstrap:
+Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 9).
 """
 
 from collections.abc import Sequence

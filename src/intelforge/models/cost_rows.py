@@ -9,7 +9,7 @@ from intelforge.core.cost_report import CostQuery, CostRow, Step
 from intelforge.core.costs import Period, window_of
 from intelforge.core.errors import InvalidInputError
 from intelforge.core.money import usd_of
-from intelforge.store.cost_sums import COUNTED, MONDAY, WEEK_DAYS, Part, Sum
+from intelforge.store.cost_sums import MONDAY, WEEK_DAYS, Part, Sum
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 YEAR_MONTHS: Final = 12
@@ -78,16 +78,20 @@ def day_costs(sums: Iterable[Sum], *, first: datetime, days: int) -> list[float]
 
 def _row(sums: Sequence[Sum], group: Mapping[str, str], *, total: int, before: int | None) -> CostRow:
     charged = _charged(sums)
-    row = CostRow(
+    return CostRow(
         group=group,
         calls=sum(one.calls for one in sums),
         failed=sum(one.failed for one in sums),
+        input_tokens=sum(one.tokens["input_tokens"] for one in sums),
+        output_tokens=sum(one.tokens["output_tokens"] for one in sums),
+        cache_read_tokens=sum(one.tokens["cache_read_tokens"] for one in sums),
+        cache_write_tokens=sum(one.tokens["cache_write_tokens"] for one in sums),
+        thinking_tokens=sum(one.tokens["thinking_tokens"] for one in sums),
         cost_usd=usd_of(charged),
         share=charged / total if total else 0.0,
         before_usd=None if before is None else usd_of(before),
         change=charged / before - 1.0 if before else None,
     )
-    return replace(row, **{name: sum(one.tokens[name] for one in sums) for name in COUNTED})
 
 
 def _charged(sums: Iterable[Sum]) -> int:

@@ -4,16 +4,16 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from datetime import timedelta
+from typing import Any, Final
 
 from sqlalchemy import select
 
 from intelforge.core.clock import Clock, utc_now
 from intelforge.core.errors import BudgetError, ErrorCode, IntelForgeError, StorageError
-from intelforge.core.money import nano_of, usd_of
+from intelforge.core.money import usd_of
 from intelforge.store.database import Database
-from intelforge.store.entries import Closing, Entry, Opening, Outcome, Whole
+from intelforge.store.entries import Call, Closing, Entry, Opening, Outcome, Whole
 from intelforge.store.leases import Alive, process_alive
 from intelforge.store.reservations import Book
 from intelforge.store.tables import CallRow
@@ -29,40 +29,6 @@ MOST_KEPT: Final = 10_000
 ABANDONED: Final = timedelta(hours=1)
 """after which a call of another machine, whose processes cannot be seen from here, is taken for crashed"""
 SUPERVISION_SECONDS: Final = 3.0
-_NOTHING: Final = {
-    "input_tokens": 0,
-    "output_tokens": 0,
-    "cache_read_tokens": 0,
-    "cache_write_tokens": 0,
-    "thinking_tokens": 0,
-    "seconds": 0.0,
-    "first_token_seconds": None,
-}
-"""what is known of a call that did not come to its end"""
-_TAKEN: Final = (*_NOTHING, "state", "error")
-_NAMED: Final = ("id", "kind", "model", "provider", "purpose", "user", "team", "run", "at")
-
-
-class Call(Protocol):
-    """A ledger entry, as `models` has it. The table's other columns are attributes too, by the same names."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def at(self) -> datetime: ...
-
-    @property
-    def local(self) -> bool: ...
-
-    @property
-    def reserved_usd(self) -> float: ...
-
-    @property
-    def priced(self) -> bool: ...
-
-    @property
-    def cost_usd(self) -> float | None: ...
 
 
 class Calls:
@@ -93,8 +59,7 @@ class Calls:
         """
         if call.local:
             return ()
-        row = {**self._row(call), "reserved_nano": nano_of(call.reserved_usd)}
-        entered = self._enter(Opening(row=row, priced=call.priced), soon=True)
+        entered = self._enter(Opening.of(call, owner=self._owner), soon=True)
         try:
             outcome = await asyncio.shield(entered)
         except asyncio.CancelledError:
@@ -113,13 +78,11 @@ class Calls:
         what comes next.
         """
         if call.local:
-            self._enter(Whole(row={**self._row(call), "reserved_nano": 0, "cost_nano": 0, "held": []}))
+            self._enter(Whole.of(call, owner=self._owner))
             return ()
-        row = {name: getattr(call, name) for name in _TAKEN}
-        cost = None if call.cost_usd is None else nano_of(call.cost_usd)
         near = call.id in self._near
         self._near.discard(call.id)
-        entered = self._enter(Closing(id=call.id, at=self._clock(), cost=cost, row=row), soon=near)
+        entered = self._enter(Closing.of(call, at=self._clock()), soon=near)
         if not near:
             return ()
         try:
@@ -130,21 +93,9 @@ class Calls:
 
     async def settle_crashed(self) -> int:
         """Charges calls whose process died with their reservation, each once, whoever else does so; gives how many."""
-        crashed = [*await self._crashed()]
-        entered = [
-            self._enter(
-                Closing(
-                    id=each,
-                    at=self._clock(),
-                    cost=None,
-                    row={**_NOTHING, "state": "crashed", "error": ErrorCode.INTERRUPTED.value},
-                    crashed=True,
-                ),
-                soon=True,
-            )
-            for each in crashed
-        ]
-        await asyncio.gather(*entered)
+        at = self._clock()
+        crashed = [Closing.of_crashed(each, at=at) for each in await self._crashed()]
+        await asyncio.gather(*(self._enter(closing, soon=True) for closing in crashed))
         return len(crashed)
 
     @asynccontextmanager
@@ -159,11 +110,13 @@ class Calls:
 
     async def flush(self) -> None:
         """Returns when all that was entered so far is written, or cannot be."""
-        self._urgent += len(self._waiting)
-        if self._waiting or self._later:
+        if self._later:
             self._start()
-        if self._writer:
-            await asyncio.wait([self._writer])
+        while self._waiting or not (self._writer is None or self._writer.done()):
+            self._urgent += len(self._waiting)
+            self._start()
+            if self._writer:
+                await asyncio.wait([self._writer])
 
     async def close(self) -> None:
         """Writes what is not written yet."""
@@ -185,11 +138,6 @@ class Calls:
                 }
                 for row in rows
             ]
-
-    def _row(self, call: Call) -> dict[str, Any]:
-        row = {name: getattr(call, name) for name in (*_NAMED, *_TAKEN)}
-        hour = int(call.at.timestamp()) // 3600
-        return {**row, "owner": self._owner, "hour": hour, "cost_nano": None, "charged_nano": 0}
 
     def _enter(self, entry: Entry, *, soon: bool = False) -> "asyncio.Future[Outcome]":
         loop = asyncio.get_running_loop()
@@ -229,6 +177,8 @@ class Calls:
                     entered.set_result(outcome)
             failed = [_undone(entry) for entry, outcome in zip(entries, outcomes, strict=True) if _may_help(outcome)]
             self._later.extend(failed)
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)  # who gave up waiting gives back what they were let through with
             if not self._urgent:
                 if self._waiting:
                     self._start_later()
@@ -259,7 +209,7 @@ class Calls:
     def _give_back(self, call_id: str, entered: "asyncio.Future[Outcome]") -> None:
         """Closes a call that was let through when nobody waited for it any more: it was never made."""
         if not entered.exception() and not isinstance(entered.result(), BudgetError):
-            self._enter(_never_made(call_id, self._clock()))
+            self._enter(Closing.of_never_made(call_id, at=self._clock()), soon=True)
 
     async def _crashed(self) -> Sequence[str]:
         long_ago = self._clock() - ABANDONED
@@ -283,12 +233,7 @@ class Calls:
 
 def _undone(entry: Entry) -> Entry:
     """What is to be written later instead of an entry that failed. A reservation may have come through all the same."""
-    return _never_made(entry.row["id"], entry.row["at"]) if isinstance(entry, Opening) else entry
-
-
-def _never_made(call_id: str, at: datetime) -> Closing:
-    row = {**_NOTHING, "state": "failed", "error": ErrorCode.INTERRUPTED.value}
-    return Closing(id=call_id, at=at, cost=0, row=row)
+    return Closing.of_never_made(entry.row["id"], at=entry.row["at"]) if isinstance(entry, Opening) else entry
 
 
 def _may_help(outcome: object) -> bool:

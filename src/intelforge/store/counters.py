@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, select, tuple_, update
 
 from intelforge.core.costs import Budget, window_of
 from intelforge.core.errors import BudgetError, ErrorCode, StorageError
-from intelforge.core.money import dollars, nano_of, usd_of
+from intelforge.core.money import dollars, nano_of, plain, usd_of
 from intelforge.store.budgets import subject_of
 from intelforge.store.tables import AlertRow, CounterRow
 
@@ -72,7 +72,7 @@ class Counter:
             return BudgetError(
                 f"the price of {call['model']} is not known, so its call may go beyond the budget of {self.words()}",
                 hint="choose a model whose price is known, tell its price, or make the budget a warning: "
-                + self.budget.command(_plain(self.limit))
+                + self.budget.command(plain(self.budget.limit_usd))
                 + " --warn",
             )
         end = window_of(self.budget.period, call["at"]).end
@@ -82,7 +82,7 @@ class Counter:
         return BudgetError(
             f"the call of {call['model']} may cost {wanted}, and the budget of {self.words()} has no room for it: "
             f"{spent} spent and {reserved} reserved of {dollars(self.budget.limit_usd)}{until}",
-            hint=f"raise it: {self.budget.command(_plain(enough))}",
+            hint=f"raise it: {self.budget.command(plain(usd_of(enough)))}",
         )
 
     def words(self) -> str:
@@ -182,8 +182,3 @@ def _addition(counter: Counter) -> Mapping[str, Any]:
         "growth": spent + reserved,
         "limit": counter.limit if counter.taken and counter.budget.hard else NO_LIMIT,
     }
-
-
-def _plain(nano: int) -> str:
-    """An amount as the command line takes it."""
-    return dollars(usd_of(nano)).removeprefix("$").replace(",", "")

@@ -43,7 +43,7 @@ class Book:
         rows = [entry.row for entry in entries if isinstance(entry, Whole)]
         closed = []
         for number, closing in closings.items():
-            if call := calls.get(closing.id):
+            if call := calls.pop(closing.id, None):  # only once
                 charged, notes = _close(call, closing, counters)
                 outcomes[number] = Entered(notes=notes)
                 closed.append({"key_id": closing.id, **closing.row, "cost_nano": closing.cost, "charged_nano": charged})
