@@ -35,6 +35,7 @@ from intelforge.core.settings import (
     load_settings,
 )
 from intelforge.core.values import EVERYONE, Answer, SearchResult, Source
+from intelforge.costs import Costs
 from intelforge.index.query import legible
 from intelforge.index.reading import location, may_see
 from intelforge.ingest.embed import RATE_FACT
@@ -219,6 +220,11 @@ class Workspace:
     def index(self) -> IndexUpkeep:
         """What can be done with the index as a whole."""
         return IndexUpkeep(self._parts, self._stopping, self._current)
+
+    @functools.cached_property
+    def costs(self) -> Costs:
+        """What model calls cost, and what they may cost."""
+        return Costs(self._parts)
 
     async def search(
         self,

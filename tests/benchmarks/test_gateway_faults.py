@@ -4,6 +4,7 @@ import gateway_faults
 import pydantic_ai.models
 import pytest
 
+from intelforge.core.chat import Accounting
 from intelforge.models.ledger import Ledger, MemoryLedgerStore
 
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic_ai.UsageExtractionFailedWarning")
@@ -28,7 +29,7 @@ async def test_an_entry_that_is_not_settled_or_settled_twice_is_noticed() -> Non
     store = MemoryLedgerStore()
     audited = gateway_faults.AuditedStore(store)
     plan = gateway_faults.Plan(name="exchange-0", fault="none", always=False, stream=False)
-    await Ledger(audited).call("a:x", purpose=plan.name).__aenter__()
+    await Ledger(audited).call("a:x", accounting=Accounting(purpose=plan.name), reserve_usd=0.1).__aenter__()
     server = gateway_faults.FaultyServer({plan.name: plan})
     server.seen[plan.name] = 2
     found = gateway_faults._audited([plan], ["failed"], server, audited, 1.0)
