@@ -94,7 +94,7 @@ async def test_a_refusal_names_budget_limit_spent_reserved_end_and_the_way_out(b
 async def test_a_budget_counts_the_calls_that_agree_in_all_that_it_names(
     book: Book, scope: dict[str, str], counted: int
 ) -> None:
-    await book.budgets.set(budget(1.0, **scope))
+    await book.budgets.set(Budget(scope=Scope(**scope), period=Period.DAY, limit_usd=1.0))
     await book.spend(0.0625, user="ann", team="sales", run="r1")
     await book.spend(0.0625, "groq:n", user="ann")
     await book.spend(0.0625, user="bob", team="sales")
