@@ -20,9 +20,6 @@ BUDGET_HELP = """Say what model calls may cost. Without a further word, list the
 
 Example: intelforge budget
 """
-ONLY = "Which calls"
-WHOSE = "Whose calls (none: the whole workspace's; '*': each one's alone)"
-
 Name = str | None
 
 
@@ -49,15 +46,13 @@ def cost(
         Name, typer.Option(metavar="TIME", help="24h, 7d, 4w or a date, in UTC; else the beginning of this month.")
     ] = None,
     until: Annotated[Name, typer.Option(metavar="TIME", help="The same; else now.")] = None,
-    user: Annotated[Name, typer.Option(metavar="NAME", help="Of this user.", rich_help_panel=ONLY)] = None,
-    team: Annotated[Name, typer.Option(metavar="NAME", help="Of this team.", rich_help_panel=ONLY)] = None,
-    run: Annotated[Name, typer.Option(metavar="NAME", help="Of this agent run.", rich_help_panel=ONLY)] = None,
-    model: Annotated[Name, typer.Option(metavar="NAME", help="Of PROVIDER:MODEL.", rich_help_panel=ONLY)] = None,
-    provider: Annotated[Name, typer.Option(metavar="NAME", help="Of this provider.", rich_help_panel=ONLY)] = None,
-    purpose: Annotated[Name, typer.Option(metavar="NAME", help="For this purpose.", rich_help_panel=ONLY)] = None,
-    kind: Annotated[
-        Name, typer.Option(metavar="NAME", help="chat, completion, embedding or image.", rich_help_panel=ONLY)
-    ] = None,
+    user: Annotated[Name, typer.Option(metavar="NAME", help="Of this user.")] = None,
+    team: Annotated[Name, typer.Option(metavar="NAME", help="Of this team.")] = None,
+    run: Annotated[Name, typer.Option(metavar="NAME", help="Of this agent run.")] = None,
+    model: Annotated[Name, typer.Option(metavar="NAME", help="Of PROVIDER:MODEL.")] = None,
+    provider: Annotated[Name, typer.Option(metavar="NAME", help="Of this provider.")] = None,
+    purpose: Annotated[Name, typer.Option(metavar="NAME", help="For this purpose.")] = None,
+    kind: Annotated[Name, typer.Option(metavar="NAME", help="chat, completion, embedding, reranking, image.")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write all rows to a CSV file.")] = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many rows at most.")] = 30,
 ) -> None:
@@ -97,10 +92,10 @@ def set_budget(
     limit: Annotated[float, typer.Argument(metavar="USD", min=0.0, help="The most that may be spent, in US dollars.")],
     *,
     per: Annotated[Period, typer.Option("--per", metavar="PERIOD", help="hour, day, month (in UTC) or total.")],
-    user: Annotated[str, typer.Option(metavar="NAME", help="Of this user.", rich_help_panel=WHOSE)] = "",
-    team: Annotated[str, typer.Option(metavar="NAME", help="Of this team.", rich_help_panel=WHOSE)] = "",
-    run: Annotated[str, typer.Option(metavar="NAME", help="Of this agent run.", rich_help_panel=WHOSE)] = "",
-    model: Annotated[str, typer.Option(metavar="NAME", help="Of PROVIDER:MODEL.", rich_help_panel=WHOSE)] = "",
+    user: Annotated[str, typer.Option(metavar="NAME", help="Of this user.")] = "",
+    team: Annotated[str, typer.Option(metavar="NAME", help="Of this team.")] = "",
+    run: Annotated[str, typer.Option(metavar="NAME", help="Of this agent run.")] = "",
+    model: Annotated[str, typer.Option(metavar="NAME", help="Of PROVIDER:MODEL.")] = "",
     warn: Annotated[bool, typer.Option("--warn", metavar="", help="Only tell of it; refuse no call.")] = False,
     at: Annotated[str, typer.Option("--at", metavar="PERCENTS", help="Raise an alert at these percents.")] = (
         "50,80,100"
@@ -108,7 +103,8 @@ def set_budget(
 ) -> None:
     """Make a budget, or give the one of the same period and names another limit. It holds at once, for all processes.
 
-    A call that could go beyond it is refused before it is made. What was spent in this period already counts.
+    Without names it is of the whole workspace. The name '*' makes it one for each user, team, run or model alone. A
+    call that could go beyond it is refused before it is made. What was spent in this period already counts.
 
     Example: intelforge budget set --per day --user ann 5.00 --at 50,80,100
     """
