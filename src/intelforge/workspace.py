@@ -10,12 +10,14 @@ from types import TracebackType
 from typing import Self
 
 from intelforge.answer.library import ScopedLibrary
+from intelforge.chatting import Chatting
 from intelforge.collect.recognise import recognise
 from intelforge.core.clock import new_id
 from intelforge.core.current_settings import CurrentSettings
 from intelforge.core.errors import InvalidInputError, NotFoundError, StorageError
 from intelforge.core.reports import (
     Check,
+    ModelCheck,
     ModelInfo,
     Progress,
     SettingValue,
@@ -37,6 +39,7 @@ from intelforge.costs import Costs
 from intelforge.index.query import legible
 from intelforge.index.reading import location, may_see
 from intelforge.ingest.embed import RATE_FACT
+from intelforge.models.targets import hosts_of
 from intelforge.parts import STATE, Parts
 from intelforge.searching import Searching, SearchRequest
 from intelforge.security.egress import Egress
@@ -209,6 +212,11 @@ class Workspace:
         )
 
     @functools.cached_property
+    def chatting(self) -> Chatting:
+        """Its models, as other programs use them."""
+        return Chatting(self._parts)
+
+    @functools.cached_property
     def index(self) -> IndexUpkeep:
         """What can be done with the index as a whole."""
         return IndexUpkeep(self._parts, self._stopping, self._current)
@@ -311,6 +319,14 @@ class Workspace:
         finally:
             if not self._entered:
                 await self._parts.close()
+
+    async def check_models(self, *urls: str) -> list[ModelCheck]:
+        """Whether language models can be reached, let us in and are there: those named, or that of the settings."""
+        found: list[ModelCheck] = []
+        for url in urls or (self._current.now.llm,):
+            self._parts.egress.allow(*hosts_of(url))
+            found += await self._parts.gateway.check(url)
+        return found
 
     async def _empty_note(self) -> str:
         hint = "run: intelforge sync, then: intelforge status"

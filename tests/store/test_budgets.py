@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -92,7 +93,7 @@ async def test_a_refusal_names_budget_limit_spent_reserved_end_and_the_way_out(b
     ],
 )
 async def test_a_budget_counts_the_calls_that_agree_in_all_that_it_names(
-    book: Book, scope: dict[str, str], counted: int
+    book: Book, scope: dict[str, Any], counted: int
 ) -> None:
     await book.budgets.set(Budget(scope=Scope(**scope), period=Period.DAY, limit_usd=1.0))
     await book.spend(0.0625, user="ann", team="sales", run="r1")

@@ -16,6 +16,7 @@ from intelforge.core.reports import (
     Check,
     IndexStats,
     IndexVersion,
+    ModelCheck,
     ModelInfo,
     SettingValue,
     Shown,
@@ -121,6 +122,14 @@ class ModelsOutput:
     """Embedding models that can run here."""
 
     models: tuple[ModelInfo, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChecksOutput:
+    """Language models that were looked at; `ok` is false when one of them cannot be used."""
+
+    ok: bool
+    checks: tuple[ModelCheck, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +244,7 @@ OUTPUTS: Mapping[str, type] = {
     "models": ModelsOutput,
     "models list": ModelsOutput,
     "models pull": ModelsOutput,
+    "models check": ModelChecksOutput,
     "index": IndexVersionsOutput,
     "index versions": IndexVersionsOutput,
     "index stats": IndexStats,
