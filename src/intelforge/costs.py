@@ -5,7 +5,7 @@ import csv
 import functools
 import itertools
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -108,6 +108,8 @@ class Costs:
     @asynccontextmanager
     async def supervised(self) -> AsyncIterator[None]:
         """Charges calls of processes that died while the block runs: for a server."""
+        with suppress(StorageError):  # whoever works meets the same error
+            await self._parts.budgets.forget_old()
         async with self._parts.calls.supervised():
             yield
 

@@ -279,6 +279,19 @@ async def test_another_limit_is_another_threshold(book: Book) -> None:
     assert await book.spend(0.0625) == ["the budget of the workspace per day has reached 50 %: $0.12 of $0.20"]
 
 
+async def test_counters_of_periods_long_gone_are_forgotten_but_not_those_that_hold_something(book: Book) -> None:
+    for period in Period:
+        await book.budgets.set(budget(1.0, period))
+    async with book.ledger.call("openai:m", accounting=Accounting(), reserve_usd=0.125) as usage:
+        usage.cost_usd = 0.125
+        book.now += timedelta(days=8)
+        await book.spend(0.125)
+        assert await book.budgets.forget_old() == 0
+    await book.calls.flush()
+    assert await book.budgets.forget_old() == 2
+    assert [one[0][1] for one in await book.standings()] == [0.125, 0.125, 0.25, 0.25]
+
+
 async def test_a_budget_is_found_by_the_beginning_of_its_id(book: Book) -> None:
     made = await book.budgets.set(budget(1.0))
     assert await book.budgets.find(made.id[:4]) == made
