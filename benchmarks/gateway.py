@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -228,9 +228,13 @@ async def faulty(number: int) -> gateway_faults.Faulty:
     """So many exchanges with a provider that fails in every way, on a ledger as a workspace has it."""
     with tempfile.TemporaryDirectory() as folder:
         database = await open_database("sqlite:///ledger.db", root=Path(folder))
+        calls = Calls(database)
         try:
-            return await gateway_faults.run(number, Calls(database))
+            found = await gateway_faults.run(number, calls)
+            open_rows = sum(row["state"] == "reserved" for row in await calls.all())
+            return replace(found, lost_settlements=found.lost_settlements + open_rows)
         finally:
+            await calls.close()
             await database.close()
 
 
