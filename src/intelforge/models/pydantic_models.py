@@ -33,13 +33,13 @@ def open_model(target: Target, client: httpx2.AsyncClient) -> Model[Any]:
     sdk = AsyncOpenAI(base_url=target.base_url, api_key=NO_KEY, http_client=bound, max_retries=0)
     match target.provider:
         case "openai":
-            return OpenAIChatModel(target.model, provider=OpenAIProvider(openai_client=sdk))
+            return OpenAIChatModel(target.wire_name, provider=OpenAIProvider(openai_client=sdk))
         case "ollama":
             return OllamaModel(target.model, provider=OllamaProvider(openai_client=sdk))
         case "openrouter":
             return OpenRouterModel(target.model, provider=OpenRouterProvider(openai_client=sdk))
         case "deepseek":
-            return OpenAIChatModel(target.model, provider=DeepSeekProvider(openai_client=sdk))
+            return OpenAIChatModel(target.wire_name, provider=DeepSeekProvider(openai_client=sdk))
     return _compatible(target, sdk)
 
 
@@ -52,9 +52,9 @@ class _WithoutStreamOptions(OpenAIChatModel):
 
 def _compatible(target: Target, sdk: AsyncOpenAI) -> Model[Any]:
     provider = OpenAICompatibleProvider(target.provider, openai_client=sdk)
-    profile = merge_profile(provider.model_profile(target.model), _profile(target.facts) if target.facts else None)
+    profile = merge_profile(provider.model_profile(target.wire_name), _profile(target.facts) if target.facts else None)
     kind = OpenAIChatModel if target.facts is None or target.facts.stream_options else _WithoutStreamOptions
-    return kind(target.model, provider=provider, profile=profile)
+    return kind(target.wire_name, provider=provider, profile=profile)
 
 
 def _profile(facts: Provider) -> ModelProfile:
