@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 import httpx2
 
+from intelforge.core.chat import Accounting, ChatRequest, ChatResponse, Done, Message, Role
 from intelforge.core.errors import IntelForgeError
-from intelforge.models.chat import Accounting, ChatRequest, ChatResponse, Done, Message, Role
 from intelforge.models.endpoint import Endpoint, Limits
 from intelforge.models.gateway import open_client
 from intelforge.models.gateway_model import Behaviour, Candidate, GatewayModel
@@ -81,15 +81,17 @@ class AuditedStore:
     reserved: Counter[str] = field(default_factory=Counter)
     settled: Counter[str] = field(default_factory=Counter)
 
-    async def reserve(self, call: ModelCall) -> None:
-        await self.inner.reserve(call)
+    async def reserve(self, call: ModelCall) -> Sequence[str]:
+        notes = await self.inner.reserve(call)
         self.rows[call.id] = call
         self.reserved[call.id] += 1
+        return notes
 
-    async def settle(self, call: ModelCall) -> None:
-        await self.inner.settle(call)
+    async def settle(self, call: ModelCall) -> Sequence[str]:
+        notes = await self.inner.settle(call)
         self.rows[call.id] = call
         self.settled[call.id] += 1
+        return notes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

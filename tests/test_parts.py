@@ -13,7 +13,6 @@ from intelforge.index.embedders.cache import CacheCounts
 from intelforge.models.endpoint import Limits
 from intelforge.models.gateway import Options
 from intelforge.parts import STATE, Parts
-from intelforge.store.calls import Calls
 from intelforge.testing.embedding_server import EmbeddingServer
 from intelforge.testing.model_server import ModelServer, ServerReply, ServerRequest, error_reply, json_reply
 from intelforge.testing.rerank_server import RerankServer
@@ -65,7 +64,7 @@ async def test_every_request_is_in_the_ledger(root: Path, server: EmbeddingServe
     server.failures = [error_reply(401, "No")]
     async with Workspace.open(root, embedder=f"tei:{server.url}") as workspace:
         assert len((await workspace.search("carrots")).hits) == 1
-        calls = await Calls(workspace._parts.database).all()
+        calls = await workspace._parts.calls.all()
     assert [(call["model"], call["purpose"], call["state"]) for call in calls] == [
         ("tei:unnamed", "embed", "settled"),
         ("tei:unnamed", "embed", "failed"),
@@ -142,7 +141,7 @@ async def best(root: Path, reranker: str) -> list[str]:
     async with Workspace.open(root, embedder="none:", reranker=reranker, rerank_seconds=30) as workspace:
         await workspace.sync()
         result = await workspace.search(QUERY, rerank=True)
-        calls = await Calls(workspace._parts.database).all()
+        calls = await workspace._parts.calls.all()
     return [
         result.hits[0].location.rpartition("/")[2],
         *result.notes,
@@ -234,7 +233,7 @@ async def test_the_settings_of_language_models_reach_the_gateway(tmp_path: Path)
         assert model is await parts.model()
         assert (await model.complete("What?", instructions="", purpose="answer")).text == "One, two."
         assert parts.gateway.names() == ["mock:One%2C%20two.", "mock:Three."]
-        (call,) = await Calls(parts.database).all()
+        (call,) = await parts.calls.all()
         assert call["state"] == "settled"
     finally:
         await parts.close()

@@ -5,7 +5,7 @@ import functools
 import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import httpx2
 
 from intelforge.collect.protocol import Collector
 from intelforge.collect.registry import open_collector
-from intelforge.core.errors import ErrorCode, IntelForgeError
+from intelforge.core.errors import ErrorCode, IntelForgeError, StorageError
 from intelforge.core.registry import load_backend
 from intelforge.core.reports import IndexState, IndexVersion
 from intelforge.core.settings import Settings
@@ -38,6 +38,7 @@ from intelforge.models.protocol import LanguageModel
 from intelforge.models.resilience import RetryPolicy
 from intelforge.models.targets import hosts_of
 from intelforge.security.egress import Egress
+from intelforge.store.budgets import Budgets
 from intelforge.store.calls import Calls
 from intelforge.store.database import Database, open_database
 from intelforge.store.documents import Documents
@@ -91,6 +92,8 @@ class Parts:
         if "database" not in vars(self):
             self.database: Database = await open_database(self.settings.database, root=self.root)
             self._stack.push_async_callback(self.database.close)
+            with suppress(StorageError):  # whoever works meets the same error
+                await self.calls.settle_crashed()
 
     async def close(self) -> None:
         await self._stack.aclose()
@@ -135,10 +138,26 @@ class Parts:
         return Leases(self.database, owner=process_name())
 
     @functools.cached_property
+    def calls(self) -> Calls:
+        """The record of model calls."""
+        calls = Calls(self.database, owner=self.leases.owner)
+        self._stack.push_async_callback(calls.close)
+        return calls
+
+    @functools.cached_property
+    def ledger(self) -> Ledger:
+        """What every model call is entered in."""
+        return Ledger(self.calls)
+
+    @functools.cached_property
+    def budgets(self) -> Budgets:
+        return Budgets(self.database)
+
+    @functools.cached_property
     def egress(self) -> Egress:
         """The way out. The hosts that settings name for models may be private: the user named them."""
         named = (
-            *hosts_of(self.settings.llm),
+            *(host for url in (self.settings.llm, *self.settings.llm_models) for host in hosts_of(url)),
             *embedder_hosts(self.settings.embedder, ollama_url=_ollama_url),
             *reranker_hosts(self.settings.reranker, language_model_hosts=hosts_of),
         )
@@ -231,7 +250,7 @@ class Parts:
             ollama_url=_ollama_url,
             root=self.root,
             encoder=encoder if isinstance(encoder, TokenEncoder) else None,
-            language_model=self._language_model,
+            language_model=self.language_model,
         )
         try:
             reranker: Reranker | None = load_backend("rerankers", url)(url, context=context)
@@ -244,7 +263,7 @@ class Parts:
         return reranker
 
     def _metered(self, call: RemoteCall) -> AbstractAsyncContextManager[Usage]:
-        return ModelMeter(Ledger(Calls(self.database)))(call)
+        return ModelMeter(self.ledger)(call)
 
     @functools.cached_property
     def _model_client(self) -> httpx2.AsyncClient:
@@ -269,13 +288,13 @@ class Parts:
             hedge_seconds=settings.llm_hedge_seconds,
             record=str(self.root / settings.llm_record) if settings.llm_record else "",
         )
-        return Gateway(client=self._model_client, ledger=Ledger(Calls(self.database)), options=options)
+        return Gateway(client=self._model_client, ledger=self.ledger, options=options)
 
     async def model(self) -> LanguageModel | None:
         """The language model; None when there is none. Raises what opening it raises."""
-        return await self._language_model("")
+        return await self.language_model("")
 
-    async def _language_model(self, url: str) -> LanguageModel | None:
+    async def language_model(self, url: str) -> LanguageModel | None:
         """The one that a URL names; the workspace's own when it is empty. One that is not there is looked for once."""
         url = url or self.settings.llm
         if url not in self._models:
@@ -326,7 +345,7 @@ class Parts:
             chunk_tokens=settings.chunk_tokens,
         )
         collectors = Collectors(self.sources, self.collector)
-        async with LeaseHolder(self.leases) as holder, refinery:
+        async with LeaseHolder(self.leases) as holder, refinery, self.calls.supervised():
             indexer = self.indexer(serving, holder)
 
             def batch(advanced: Callable[[int], None]) -> Batch:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from intelforge.answer.library import ScopedLibrary
+from intelforge.chatting import Chatting
 from intelforge.collect.recognise import recognise
 from intelforge.core.clock import new_id
 from intelforge.core.current_settings import CurrentSettings
@@ -34,6 +35,7 @@ from intelforge.core.settings import (
     load_settings,
 )
 from intelforge.core.values import EVERYONE, Answer, SearchResult, Source
+from intelforge.costs import Costs
 from intelforge.index.query import legible
 from intelforge.index.reading import location, may_see
 from intelforge.ingest.embed import RATE_FACT
@@ -210,9 +212,19 @@ class Workspace:
         )
 
     @functools.cached_property
+    def chatting(self) -> Chatting:
+        """Its models, as other programs use them."""
+        return Chatting(self._parts)
+
+    @functools.cached_property
     def index(self) -> IndexUpkeep:
         """What can be done with the index as a whole."""
         return IndexUpkeep(self._parts, self._stopping, self._current)
+
+    @functools.cached_property
+    def costs(self) -> Costs:
+        """What model calls cost, and what they may cost."""
+        return Costs(self._parts)
 
     async def search(
         self,

@@ -1,44 +1,81 @@
-import gateway
-import gateway_faults
-import pydantic_ai.models
+"""The benchmark of the gateway: its own arithmetic, and one short run on a real server and provider."""
+
+import argparse
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from intelforge.models.ledger import Ledger, MemoryLedgerStore
 
-pytestmark = pytest.mark.filterwarnings("ignore::pydantic_ai.UsageExtractionFailedWarning")
-
-
-@pytest.fixture(autouse=True)
-def _loopback_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pydantic_ai.models, "ALLOW_MODEL_REQUESTS", True)
+def module(name: str) -> Any:
+    return importlib.import_module(name)
 
 
-async def test_faulty_exchanges_end_are_charged_once_and_settled() -> None:
-    number = 4 * len(gateway_faults.FAULTS)
-    found = await gateway_faults.run(number, MemoryLedgerStore())
-    assert (found.hangs, found.double_charges, found.lost_settlements) == (0, 0, 0)
-    assert found.exchanges == found.answered + found.failed == number
-    assert found.answered > number // 3
-    assert found.failed > number // 6
-    assert found.attempts > number
+def row(system: str, *, per_second: float, memory_mb: float) -> Any:
+    return module("gateway").Measured(
+        system=system,
+        kind="chat",
+        connections=4,
+        per_second=per_second,
+        p50_ms=1.0,
+        p95_ms=2.0,
+        p99_ms=3.0,
+        memory_mb=memory_mb,
+    )
 
 
-async def test_an_entry_that_is_not_settled_or_settled_twice_is_noticed() -> None:
-    store = MemoryLedgerStore()
-    audited = gateway_faults.AuditedStore(store)
-    plan = gateway_faults.Plan(name="exchange-0", fault="none", always=False, stream=False)
-    await Ledger(audited).call("a:x", purpose=plan.name).__aenter__()
-    server = gateway_faults.FaultyServer({plan.name: plan})
-    server.seen[plan.name] = 2
-    found = gateway_faults._audited([plan], ["failed"], server, audited, 1.0)
-    assert found.lost_settlements == 2
-    (row,) = audited.rows.values()
-    await audited.settle(row)
-    await audited.settle(row)
-    assert gateway_faults._audited([plan], ["hung"], server, audited, 1.0).double_charges == 1
+def test_goals_are_held_against_the_peer_in_the_same_run() -> None:
+    gateway = module("gateway")
+    spent = gateway.Overhead(direct_p50=1.0, gateway_p50=3.5)
+    rows = [row("intelforge", per_second=600, memory_mb=200), row("litellm", per_second=150, memory_mb=300)]
+    goals = {goal.what: (goal.value, goal.met) for goal in gateway.goals(rows, spent)}
+    assert goals == {
+        "overhead of a call in process, p50": (2.5, True),
+        "times LiteLLM's requests a second: chat, 4 connections": (4.0, True),
+        "memory: chat, 4 connections": (200, True),
+    }
+    slower = [row("intelforge", per_second=400, memory_mb=301), rows[1]]
+    assert [goal.met for goal in gateway.goals(slower, spent)] == [True, False, False]
+    assert [goal.what for goal in gateway.goals(rows[:1], spent)] == ["overhead of a call in process, p50"]
 
 
-async def test_the_overhead_of_a_call_is_measured_against_the_bare_request() -> None:
-    found = await gateway.measure_overhead(5, MemoryLedgerStore())
-    assert found.overhead == found.served - found.bare
-    assert 0 < found.scripted < found.served
+def test_quantiles_are_in_milliseconds() -> None:
+    told = {"seconds": [number / 1000 for number in range(1, 102)], "per_second": 7.0}
+    found = module("gateway")._measured("intelforge", "chat", 4, told, 3_000_000)
+    assert (found.p50_ms, found.p95_ms, found.p99_ms, found.memory_mb) == pytest.approx((51.0, 96.0, 100.0, 3.0))
+
+
+def test_one_run_measures_every_kind_and_says_it_as_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module("gateway"), "CALLS", 5)
+    module("gateway").main(["--connections", "2", "--seconds", "0.5", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert [(found["system"], found["kind"], found["connections"]) for found in told["rows"]] == [
+        ("intelforge", kind, 2) for kind in ("chat", "stream", "embeddings")
+    ]
+    assert all(found["per_second"] > 0 and found["memory_mb"] > 10 for found in told["rows"])
+    assert told["overhead_ms_p50"] > 0
+
+
+def test_a_wrong_reply_ends_the_run(tmp_path: Path) -> None:
+    gateway = module("gateway")
+    with gateway.provider() as port, pytest.raises(RuntimeError, match="a wrong reply"):
+        gateway._asked(f"http://127.0.0.1:{port}/embeddings", "chat", "test", 1, 0.2)
+
+
+def test_a_program_that_does_not_start_is_said_with_what_it_wrote() -> None:
+    gateway = module("gateway")
+    with (
+        pytest.raises(RuntimeError, match=r"did not start.*no-such-option"),
+        gateway.started(["python", "--no-such-option"], ready=lambda: False),
+    ):
+        pass
+
+
+def test_numbers_are_read_from_one_argument() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--connections", type=module("gateway")._numbers)
+    assert parser.parse_args(["--connections", "1,32"]).connections == [1, 32]

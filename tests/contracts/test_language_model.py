@@ -9,8 +9,8 @@ import httpx2
 import pydantic_ai.models
 import pytest
 
+from intelforge.core.chat import ChatRequest, Done, Message, Role, StreamEvent, TextDelta
 from intelforge.core.errors import ErrorCode, IntelForgeError, ModelError
-from intelforge.models.chat import ChatRequest, Done, Message, Role, StreamEvent, TextDelta
 from intelforge.models.failures import Failure, failure
 from intelforge.models.ledger import MemoryLedgerStore
 from intelforge.models.prompting import prompt_request

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from intelforge.core.chat import Accounting, ChatResponse, Done, StreamEvent, Tokens
 from intelforge.core.errors import ErrorCode, ModelError
-from intelforge.models.chat import Accounting, ChatResponse, Done, StreamEvent, Tokens
 from intelforge.models.ledger import CallState
 from intelforge.models.resilience import RetryPolicy
 from intelforge.testing.gateway import READ_USD, WRITTEN_USD, GatewayBench, ask

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intelforge.models.chat import ChatRequest, ChatResponse, Image, Message, Role, Text, Tokens, Tool, ToolCall
+from intelforge.core.chat import ChatRequest, ChatResponse, Image, Message, Role, Text, Tokens, Tool, ToolCall
 from intelforge.models.estimates import estimated_tokens, expected_tokens, plausible
 from intelforge.testing.gateway import ask
 

@@ -8,8 +8,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from intelforge.core.errors import ErrorCode, IntelForgeError, InvalidInputError, ModelError, StorageError
-from intelforge.models.chat import (
+from intelforge.core.chat import (
     ChatRequest,
     ChatResponse,
     Done,
@@ -22,6 +21,7 @@ from intelforge.models.chat import (
     TextDelta,
     Tokens,
 )
+from intelforge.core.errors import ErrorCode, IntelForgeError, InvalidInputError, ModelError, StorageError
 from intelforge.models.endpoint import Limits
 from intelforge.models.failures import ProviderError
 from intelforge.models.gateway_model import Lent

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from intelforge.models.chat import ChatRequest, Done, StreamEvent, TextDelta, Tokens
+from intelforge.core.chat import ChatRequest, Done, StreamEvent, TextDelta, Tokens
 from intelforge.models.endpoint import Limits
 from intelforge.models.failures import ProviderError
 from intelforge.models.ledger import CallState

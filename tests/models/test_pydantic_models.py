@@ -7,8 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from intelforge.core.errors import ErrorCode, ModelError
-from intelforge.models.chat import (
+from intelforge.core.chat import (
     ChatRequest,
     ChatResponse,
     Done,
@@ -27,6 +26,7 @@ from intelforge.models.chat import (
     ToolCallDelta,
     ToolResult,
 )
+from intelforge.core.errors import ErrorCode, ModelError
 from intelforge.models.failures import Failure, ProviderError
 from intelforge.models.providers import PROVIDERS
 from intelforge.models.resilience import RetryPolicy

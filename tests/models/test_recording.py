@@ -8,8 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from intelforge.core.errors import ConfigError, ErrorCode, ModelError, StorageError
-from intelforge.models.chat import (
+from intelforge.core.chat import (
     Accounting,
     ChatRequest,
     Done,
@@ -24,6 +23,7 @@ from intelforge.models.chat import (
     Tool,
     ToolCall,
 )
+from intelforge.core.errors import ConfigError, ErrorCode, ModelError, StorageError
 from intelforge.models.gateway import Gateway, Options
 from intelforge.models.ledger import Ledger, MemoryLedgerStore
 from intelforge.models.protocol import LanguageModel

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from intelforge.core.errors import ModelError
-from intelforge.models.chat import (
+from intelforge.core.chat import (
     ChatRequest,
     Done,
     FinishReason,
@@ -21,6 +20,7 @@ from intelforge.models.chat import (
     ToolCallDelta,
     ToolResult,
 )
+from intelforge.core.errors import ModelError
 from intelforge.models.failures import ProviderError
 from intelforge.models.gateway_model import GatewayModel, Lent
 from intelforge.models.protocol import Abilities

@@ -8,8 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from intelforge.core.chat import Done, StreamEvent, TextDelta, Tool
 from intelforge.core.errors import ConfigError, ErrorCode, ModelError
-from intelforge.models.chat import Done, StreamEvent, TextDelta, Tool
 from intelforge.models.endpoint import Limits
 from intelforge.models.gateway import Gateway, Options
 from intelforge.models.ledger import CallState, Ledger, MemoryLedgerStore

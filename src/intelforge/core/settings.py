@@ -73,6 +73,9 @@ class Settings(BaseSettings):
         description="Language model that writes answers: `auto` finds a running Ollama, `none:` quotes sentences; "
         "several, separated by commas, are asked in turn until one answers.",
     )
+    llm_models: tuple[str, ...] = Field(
+        (), description="Language models beside `llm` that programs may ask for by their URL, through `serve`."
+    )
     jobs: str = Field("dbos:", description="URL of the job engine; `dbos:` keeps its state beside the database.")
     ignore: tuple[str, ...] = Field(
         ("node_modules/", "__pycache__/", ".venv/", "*.min.js", "*.pyc"),

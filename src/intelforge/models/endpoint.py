@@ -8,9 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 
-from intelforge.core.errors import IntelForgeError
-from intelforge.models.charging import charge, entered, notes_of
-from intelforge.models.chat import (
+from intelforge.core.chat import (
     Attempt,
     ChatRequest,
     ChatResponse,
@@ -19,6 +17,7 @@ from intelforge.models.chat import (
     StreamEvent,
     Tokens,
 )
+from intelforge.core.errors import IntelForgeError
 from intelforge.models.estimates import estimated_tokens, expected_tokens, plausible
 from intelforge.models.failures import Failure, ProviderError, failure
 from intelforge.models.ledger import Ledger
@@ -114,9 +113,7 @@ class Endpoint:
     @asynccontextmanager
     async def _charged(self, request: ChatRequest, bill: _Bill) -> AsyncIterator[None]:
         """The ledger's entry around the attempt, and what it took."""
-        entry = entered(
-            self.ledger, self.name, accounting=request.accounting, reserve_usd=bill.reserved, local=self.local
-        )
+        entry = self.ledger.call(self.name, accounting=request.accounting, reserve_usd=bill.reserved, local=self.local)
         async with entry as usage:
             try:
                 yield
@@ -124,8 +121,9 @@ class Endpoint:
                 bill.fail(error)
                 raise
             finally:
-                charge(usage, tokens=bill.tokens, cost_usd=bill.cost, first_token_seconds=bill.first_token)
-        bill.notes = notes_of(usage)
+                usage.tokens, usage.cost_usd = bill.tokens, bill.cost
+                usage.first_token_seconds = bill.first_token
+        bill.notes = tuple(usage.notes)
 
     async def _pulled(self, request: ChatRequest, exchange: Exchange) -> AsyncGenerator[StreamEvent, None]:
         """What the client gives, each piece in its time."""

@@ -3,7 +3,7 @@
 import json
 from typing import Final
 
-from intelforge.models.chat import (
+from intelforge.core.chat import (
     ChatRequest,
     ChatResponse,
     Image,

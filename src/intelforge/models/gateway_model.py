@@ -7,6 +7,15 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from intelforge.core.chat import (
+    ChatRequest,
+    ChatResponse,
+    Done,
+    StreamEvent,
+    TextDelta,
+    Timings,
+    ToolCallDelta,
+)
 from intelforge.core.errors import (
     BusyError,
     ConfigError,
@@ -15,15 +24,6 @@ from intelforge.core.errors import (
     InvalidInputError,
     ModelError,
     StorageError,
-)
-from intelforge.models.chat import (
-    ChatRequest,
-    ChatResponse,
-    Done,
-    StreamEvent,
-    TextDelta,
-    Timings,
-    ToolCallDelta,
 )
 from intelforge.models.failures import Failure, ProviderError, failure
 from intelforge.models.hedge import hedged

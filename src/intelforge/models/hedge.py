@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from intelforge.models.chat import Done, StreamEvent
+from intelforge.core.chat import Done, StreamEvent
 
 Events = AsyncGenerator[StreamEvent, None]
 

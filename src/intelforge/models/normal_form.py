@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from intelforge.models.chat import ChatRequest, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
+from intelforge.core.chat import ChatRequest, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
 
 
 def normal_form(request: ChatRequest) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from intelforge.models.chat import Tokens
+from intelforge.core.chat import Tokens
 from intelforge.models.providers import PROVIDERS
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from intelforge.models.chat import Accounting, ChatRequest, ChatResponse, Message, Role, Text
+from intelforge.core.chat import Accounting, ChatRequest, ChatResponse, Message, Role, Text
 
 MAX_TOKENS: Final = 1024
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from intelforge.models.chat import Attempt, ChatRequest, ChatResponse, StreamEvent, Tokens
+from intelforge.core.chat import Attempt, ChatRequest, ChatResponse, StreamEvent, Tokens
 
 
 class LanguageModel(Protocol):

@@ -13,8 +13,8 @@ from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings, ToolChoice
 
+from intelforge.core.chat import ChatRequest, ChatResponse, Done, Message, Role, StreamEvent
 from intelforge.core.errors import IntelForgeError
-from intelforge.models.chat import ChatRequest, ChatResponse, Done, Message, Role, StreamEvent
 from intelforge.models.protocol import Abilities
 from intelforge.models.pydantic_errors import translated
 from intelforge.models.pydantic_messages import (

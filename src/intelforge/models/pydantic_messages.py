@@ -29,7 +29,7 @@ from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
-from intelforge.models.chat import (
+from intelforge.core.chat import (
     ChatRequest,
     FinishReason,
     Image,

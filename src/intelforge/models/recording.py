@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from intelforge.core.errors import ConfigError, ErrorCode, IntelForgeError, ModelError, StorageError
-from intelforge.models.chat import (
+from intelforge.core.chat import (
     ChatRequest,
     ChatResponse,
     Done,
@@ -26,6 +25,7 @@ from intelforge.models.chat import (
     Tokens,
     ToolCall,
 )
+from intelforge.core.errors import ConfigError, ErrorCode, IntelForgeError, ModelError, StorageError
 from intelforge.models.normal_form import fingerprint, normal_form, part_form
 from intelforge.models.prompting import prompt_request, stripped
 from intelforge.models.protocol import LanguageModel

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from intelforge.models.chat import (
+from intelforge.core.chat import (
     ChatRequest,
     ChatResponse,
     Done,

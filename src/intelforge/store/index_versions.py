@@ -36,9 +36,12 @@ class IndexVersions:
         return _version(row) if row else None
 
     async def first(self, *, url: str, embedder: str) -> IndexVersion:
-        """The live version; where there is none at all, a first one, which is live at once."""
+        """The live version; where there is none at all, a first one, which is live at once.
+
+        A live one without a URL was there before versions were kept: it is where the settings say.
+        """
         if found := await self.in_state(IndexState.LIVE):
-            return found
+            return found if found.url else await self._placed(found.number, url=url, embedder=embedder)
         async with self._database.write() as connection:
             if not (await connection.execute(select(func.count()).select_from(IndexVersionRow))).scalar():
                 version = IndexVersion(
@@ -57,6 +60,12 @@ class IndexVersions:
                 "no version of the index is live", hint="restore the database from a backup", code=ErrorCode.DAMAGED
             )
         return live
+
+    async def _placed(self, number: int, *, url: str, embedder: str) -> IndexVersion:
+        which = update(IndexVersionRow).where(IndexVersionRow.number == number, IndexVersionRow.url == "")
+        async with self._database.write() as connection:
+            await connection.execute(which.values(url=url, embedder=embedder))
+        return await self._of(number)
 
     async def begin(self, *, url: str, embedder: str, model: str, reason: BuildReason) -> IndexVersion:
         """A new version, to be built. Raises BusyError while another is: that one must be retired before."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 
-from intelforge.models.chat import ChatRequest, Message, Role, Tokens
+from intelforge.core.chat import ChatRequest, Message, Role, Tokens
 from intelforge.models.endpoint import Endpoint, Limits
 from intelforge.models.gateway import Gateway, Options
 from intelforge.models.gateway_model import Behaviour, Candidate, GatewayModel, Lent

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
-from intelforge.models.chat import ChatRequest, ChatResponse, StreamEvent, Text
+from intelforge.core.chat import ChatRequest, ChatResponse, StreamEvent, Text
 from intelforge.models.gateway_model import replayed
 from intelforge.models.prompting import prompt_request, stripped
 

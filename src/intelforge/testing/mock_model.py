@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
-from intelforge.core.errors import ConfigError
-from intelforge.models.chat import (
+from intelforge.core.chat import (
     ChatRequest,
     ChatResponse,
     Done,
@@ -30,6 +29,7 @@ from intelforge.models.chat import (
     ToolCall,
     ToolCallDelta,
 )
+from intelforge.core.errors import ConfigError
 from intelforge.models.failures import Failure, failure
 from intelforge.models.protocol import Abilities, ModelClient
 from intelforge.models.recording import Recording

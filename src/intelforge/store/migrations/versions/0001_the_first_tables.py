@@ -20,12 +20,17 @@ def upgrade() -> None:
         sa.Column("language", sa.String(length=32), nullable=False),
         sa.Column("details", sa.JSON(), nullable=False),
         sa.Column("chunk_count", sa.Integer(), nullable=False),
+        sa.Column("indexed", sa.Boolean(), nullable=False),
+        sa.Column("embedder", sa.String(length=255), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("described", sa.Integer(), nullable=False),
+        sa.Column("embedded_chunks", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("ix_documents_chunk_count", "documents", ["id", "chunk_count"], unique=False)
+    op.create_index("ix_documents_embedder", "documents", ["embedder"], unique=False)
+    op.create_index("ix_documents_indexed", "documents", ["indexed"], unique=False)
     op.create_table(
         "facts",
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -122,48 +127,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("item_id", "number"),
     )
     op.create_index(op.f("ix_versions_document_id"), "versions", ["document_id"], unique=False)
-    op.create_table(
-        "index_versions",
-        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("url", sa.Text(), nullable=False),
-        sa.Column("embedder", sa.Text(), nullable=False),
-        sa.Column("model", sa.Text(), nullable=False),
-        sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("reason", sa.String(length=16), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("live_at", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("number"),
-    )
-    op.create_table(
-        "index_standings",
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("document_id", sa.String(length=32), nullable=False),
-        sa.Column("described", sa.Integer(), nullable=False),
-        sa.Column("embedded_chunks", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(["document_id"], ["documents.id"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("version", "document_id"),
-        sqlite_with_rowid=False,
-    )
-    op.create_index("ix_index_standings_document", "index_standings", ["document_id"], unique=False)
-    op.create_table(
-        "searches",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("seconds", sa.Float(), nullable=False),
-        sa.Column("parts", sa.JSON(), nullable=False),
-        sa.Column("slow", sa.Boolean(), nullable=False),
-        sa.Column("plan", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_index("ix_searches_slow", "searches", ["slow"], unique=False)
 
 
 def downgrade() -> None:
-    op.drop_index("ix_searches_slow", table_name="searches")
-    op.drop_table("searches")
-    op.drop_index("ix_index_standings_document", table_name="index_standings")
-    op.drop_table("index_standings")
-    op.drop_table("index_versions")
     op.drop_index(op.f("ix_versions_document_id"), table_name="versions")
     op.drop_table("versions")
     op.drop_index("ix_items_state", table_name="items")
@@ -177,5 +143,6 @@ def downgrade() -> None:
     op.drop_table("model_calls")
     op.drop_table("leases")
     op.drop_table("facts")
-    op.drop_index("ix_documents_chunk_count", table_name="documents")
+    op.drop_index("ix_documents_indexed", table_name="documents")
+    op.drop_index("ix_documents_embedder", table_name="documents")
     op.drop_table("documents")

@@ -6,7 +6,11 @@ They are of no provider: `pydantic_messages` makes them into what SDKs take, and
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Role(StrEnum):
@@ -239,3 +243,27 @@ class Done:
 
 
 StreamEvent = TextDelta | ThinkingDelta | ToolCallDelta | Done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedded:
+    """Texts as vectors."""
+
+    vectors: "NDArray[np.float32]"
+    """shape (texts, dimensions)"""
+    model: str
+    tokens: int
+    """read; estimated where the embedder does not count"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelName:
+    """A model that is offered, by the name under which it is asked for."""
+
+    name: str
+    provider: str
+    kind: str = "chat"
+    """or `embedding`"""
+
+    def as_openai(self) -> dict[str, object]:
+        return {"id": self.name, "object": "model", "created": 0, "owned_by": self.provider, "kind": self.kind}
