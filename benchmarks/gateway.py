@@ -229,7 +229,10 @@ async def faulty(number: int) -> gateway_faults.Faulty:
     with tempfile.TemporaryDirectory() as folder:
         database = await open_database("sqlite:///ledger.db", root=Path(folder))
         try:
-            return await gateway_faults.run(number, Calls(database))
+            calls = Calls(database)
+            found = await gateway_faults.run(number, calls)
+            await calls.close()
+            return gateway_faults.with_rows(found, await calls.all())
         finally:
             await database.close()
 
