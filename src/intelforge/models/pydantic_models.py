@@ -17,6 +17,7 @@ from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 from pydantic_ai.providers.openrouter import OpenRouterProvider
 
 from intelforge.models.key_binding import NO_KEY, bound_client
+from intelforge.models.openai_sdk import open_sdk
 from intelforge.models.providers import Provider
 from intelforge.models.targets import Target
 
@@ -29,8 +30,7 @@ def open_model(target: Target, client: httpx2.AsyncClient) -> Model[Any]:
     bound = bound_client(target, client)
     if target.provider == "anthropic":
         return _anthropic(target, bound)
-    # Made here without retries: told so with each request, the SDK would copy itself and its platform each time.
-    sdk = AsyncOpenAI(base_url=target.base_url, api_key=NO_KEY, http_client=bound, max_retries=0)
+    sdk = open_sdk(target.base_url, bound)
     match target.provider:
         case "openai":
             return OpenAIChatModel(target.wire_name, provider=OpenAIProvider(openai_client=sdk))
