@@ -103,6 +103,9 @@ class Settings(BaseSettings):
     )
     web_timeout: Annotated[float, Field(gt=0)] = Field(20, description="Time limit of one web request, in seconds.")
     web_max_redirects: Annotated[int, Field(ge=0, le=20)] = Field(5, description="Redirects followed for one page.")
+    model_facts: str = Field(
+        "", description="JSON file with facts and prices of models that take the place of the built-in ones."
+    )
     llm_timeout: Annotated[float, Field(gt=0)] = Field(
         120, description="Time limit of one language model call, in seconds."
     )
