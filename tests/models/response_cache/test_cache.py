@@ -1,0 +1,349 @@
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from intelforge.core.chat import (
+    Accounting,
+    ChatRequest,
+    ChatResponse,
+    Done,
+    FinishReason,
+    Image,
+    Message,
+    Role,
+    StreamEvent,
+    Text,
+    TextDelta,
+    Tokens,
+    Tool,
+    ToolCall,
+)
+from intelforge.core.errors import BackendError, ConfigError, ModelError
+from intelforge.models.response_cache.cache import ResponseCache
+from intelforge.models.response_cache.cached_model import CachedModel
+from intelforge.models.response_cache.disk import DiskReplies
+from intelforge.models.response_cache.keys import Rules
+from intelforge.models.response_cache.open import open_replies
+from intelforge.models.response_cache.similar import Similar
+from intelforge.testing.reply_store import Clock
+
+REQUEST = ChatRequest(
+    messages=(Message.of(Role.SYSTEM, "Be brief."), Message.of(Role.USER, "How do I sort a list?")),
+    accounting=Accounting(user="ann", team="blue", run="1", purpose="chat"),
+    temperature=0.0,
+)
+REPLY = ChatResponse(
+    parts=(Text("Use sorted()."),), model="openai:gpt-5", tokens=Tokens(input=20, output=5), cost_usd=0.25
+)
+TOOL = Tool(name="look", description="Looks.", parameters={"type": "object", "properties": {"a": {}, "b": {}}})
+
+
+@dataclass
+class Counting:
+    """Gives one reply and counts how often it was asked."""
+
+    reply: ChatResponse = REPLY
+    name: str = "openai:gpt-5"
+    asked: int = 0
+    error: Exception | None = None
+
+    async def respond(self, request: ChatRequest) -> ChatResponse:
+        self.asked += 1
+        if self.error:
+            raise self.error
+        return self.reply
+
+    async def stream(self, request: ChatRequest) -> AsyncIterator[StreamEvent]:
+        reply = await self.respond(request)
+        yield TextDelta(reply.text)
+        yield Done(reply)
+
+
+@dataclass
+class Words:
+    """Vectors of the words in a question: equal words, equal vectors."""
+
+    asked: list[str] = field(default_factory=list)
+    error: Exception | None = None
+
+    async def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if self.error:
+            raise self.error
+        self.asked += texts
+        return np.stack([self.vector(text) for text in texts])
+
+    def vector(self, text: str) -> NDArray[np.float32]:
+        vector = np.zeros(256, np.float32)
+        for word in text.lower().strip("?").split():
+            vector[hashlib.sha256(word.encode()).digest()[0]] += 1
+        return vector
+
+
+@pytest.fixture
+async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[DiskReplies]:
+    store = DiskReplies(tmp_path / "responses.db", clock=clock)
+    yield store
+    await store.close()
+
+
+async def test_the_same_request_is_answered_once_and_the_second_costs_nothing(store: DiskReplies, clock: Clock) -> None:
+    inner = Counting()
+    model = CachedModel(inner, ResponseCache(store, clock=clock))
+    first = await model.respond(REQUEST)
+    clock.now += 7200
+    second = await model.respond(REQUEST)
+    assert inner.asked == 1
+    assert not first.cached
+    assert second.cached
+    assert second.text == first.text
+    assert (second.cost_usd, second.tokens) == (0.0, Tokens())
+    assert "from the cache, where it is since 2 hours, which saves 0.25" in second.notes[0]
+    assert model.cache.counts.hits == 1
+    assert model.cache.counts.saved_usd == 0.25
+
+
+def changed(**values: Any) -> ChatRequest:
+    return replace(REQUEST, **values)
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        changed(timeout=3.0),
+        changed(accounting=Accounting(user="ann", team="blue", run="2", purpose="answer")),
+        changed(messages=(REQUEST.messages[0], Message.of(Role.USER, "  How do I sort a list?\n"))),
+        changed(messages=(REQUEST.messages[0], Message.of(Role.USER, "How do I sort a list?", pinned=True))),
+        changed(
+            messages=(
+                REQUEST.messages[0],
+                Message(role=Role.USER, parts=(Text("How do I "), Text("sort a list?"))),
+            )
+        ),
+        changed(temperature=None),
+    ],
+)
+async def test_what_does_not_change_the_reply_does_not_change_the_key(store: DiskReplies, same: ChatRequest) -> None:
+    cache = ResponseCache(store)
+    await cache.keep(REQUEST, REPLY, model="m:m")
+    assert await cache.find(same, model="m:m") is not None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        changed(accounting=Accounting(user="bob", team="blue")),
+        changed(accounting=Accounting(user="ann", team="red")),
+        changed(messages=REQUEST.messages[1:]),
+        changed(messages=(REQUEST.messages[0], Message.of(Role.ASSISTANT, "How do I sort a list?"))),
+        changed(max_tokens=10),
+        changed(top_p=0.5),
+        changed(seed=1),
+        changed(stop=("x",)),
+        changed(output_schema={"type": "object"}),
+        changed(tools=(TOOL,)),
+        changed(tools=(TOOL,), tool_choice="required"),
+        changed(
+            messages=(
+                REQUEST.messages[0],
+                Message(
+                    role=Role.USER,
+                    parts=(Text("How do I sort a list?"), Image(data=b"1", media_type="image/png")),
+                ),
+            )
+        ),
+    ],
+)
+async def test_what_changes_the_reply_or_who_asks_changes_the_key(store: DiskReplies, other: ChatRequest) -> None:
+    cache = ResponseCache(store)
+    await cache.keep(REQUEST, REPLY, model="m:m")
+    assert await cache.find(other, model="m:m") is None
+    assert await cache.find(REQUEST, model="m:other") is None
+
+
+async def test_tools_may_come_in_any_order(store: DiskReplies) -> None:
+    cache, other = ResponseCache(store), replace(TOOL, name="other")
+    await cache.keep(changed(tools=(TOOL, other)), REPLY, model="m:m")
+    assert await cache.find(changed(tools=(other, TOOL)), model="m:m") is not None
+
+
+async def test_replies_never_cross_access_lists(store: DiskReplies) -> None:
+    cache = ResponseCache(store, similar=Similar(embed=Words(), threshold=0.5))
+    await cache.of(["alice", "staff"]).keep(REQUEST, REPLY, model="m:m")
+    assert await cache.of(["staff", "alice", "alice"]).find(REQUEST, model="m:m") is not None
+    for principals in (["alice"], ["staff"], ["alice", "staff", "bob"], []):
+        assert await cache.of(principals).find(REQUEST, model="m:m") is None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        replace(REPLY, finish_reason=FinishReason.LENGTH),
+        replace(REPLY, finish_reason=FinishReason.REFUSED),
+        replace(REPLY, finish_reason=FinishReason.UNKNOWN),
+        replace(REPLY, parts=(Text("  "),)),
+        replace(REPLY, parts=(ToolCall(id="1", name="look", arguments="{}"),), finish_reason=FinishReason.TOOL_CALLS),
+        replace(REPLY, cached=True),
+    ],
+)
+async def test_replies_that_are_no_good_another_time_are_not_kept(store: DiskReplies, reply: ChatResponse) -> None:
+    cache = ResponseCache(store)
+    await cache.keep(REQUEST, reply, model="m:m")
+    assert await store.count() == 0
+
+
+async def test_tool_calls_are_kept_where_that_is_wanted(store: DiskReplies) -> None:
+    call = ToolCall(id="1", name="look", arguments='{"a": 1}')
+    reply = replace(REPLY, parts=(call,), finish_reason=FinishReason.TOOL_CALLS)
+    cache = ResponseCache(store, rules=Rules(tool_calls=True))
+    await cache.keep(REQUEST, reply, model="m:m")
+    kept = await cache.find(REQUEST, model="m:m")
+    assert kept is not None
+    assert kept.tool_calls == (call,)
+
+
+async def test_a_temperature_is_not_cached_unless_that_is_wanted(store: DiskReplies) -> None:
+    warm = changed(temperature=0.7)
+    cache = ResponseCache(store)
+    await cache.keep(warm, REPLY, model="m:m")
+    assert await store.count() == 0
+    assert cache.counts.refused == 0
+    assert await cache.find(warm, model="m:m") is None
+    assert cache.counts.refused == 1
+    willing = ResponseCache(store, rules=Rules(any_temperature=True))
+    await willing.keep(warm, REPLY, model="m:m")
+    assert await willing.find(warm, model="m:m") is not None
+    assert await willing.find(REQUEST, model="m:m") is None
+
+
+async def test_an_error_is_not_cached(store: DiskReplies) -> None:
+    inner = Counting(error=ModelError("openai:gpt-5 is down"))
+    model = CachedModel(inner, ResponseCache(store))
+    for _ in range(2):
+        with pytest.raises(ModelError):
+            await model.respond(REQUEST)
+    assert inner.asked == 2
+
+
+async def test_a_stream_is_kept_at_its_end_and_replayed_in_pieces(store: DiskReplies) -> None:
+    inner = Counting(replace(REPLY, parts=(Text("word " * 40),)))
+    model = CachedModel(inner, ResponseCache(store))
+    first = [event async for event in model.stream(REQUEST)]
+    second = [event async for event in model.stream(REQUEST)]
+    assert inner.asked == 1
+    pieces = [event.text for event in second if isinstance(event, TextDelta)]
+    assert len(pieces) > 1
+    assert "".join(pieces) == "word " * 40
+    assert isinstance(first[-1], Done)
+    assert isinstance(second[-1], Done)
+    assert not first[-1].response.cached
+    assert second[-1].response.cached
+    assert (await model.respond(REQUEST)).cached
+
+
+async def test_a_stream_that_is_left_is_not_kept(store: DiskReplies) -> None:
+    model = CachedModel(Counting(), ResponseCache(store))
+    async for _ in model.stream(REQUEST):
+        break
+    assert await store.count() == 0
+
+
+async def test_a_store_that_is_gone_is_a_note_and_no_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    store = DiskReplies(tmp_path / "file" / "responses.db")
+    inner = Counting()
+    model = CachedModel(inner, ResponseCache(store))
+    for _ in range(2):
+        reply = await model.respond(REQUEST)
+        assert reply.text == "Use sorted()."
+        assert any("cannot be used" in note for note in reply.notes)
+    last = [event async for event in model.stream(REQUEST)][-1]
+    assert isinstance(last, Done)
+    assert any("cannot be used" in note for note in last.response.notes)
+    await store.close()
+
+
+async def test_a_reply_that_was_damaged_is_asked_for_again(store: DiskReplies) -> None:
+    from intelforge.models.response_cache.keys import Scope, request_key
+
+    key = request_key(REQUEST, model="openai:gpt-5", scope=Scope.of(REQUEST))
+    await store.put(key, b"\0\0\0\0not what was written")
+    assert await ResponseCache(store).find(REQUEST, model="openai:gpt-5") is None
+
+
+def asking(text: str) -> ChatRequest:
+    return changed(messages=(REQUEST.messages[0], Message.of(Role.USER, text)))
+
+
+async def test_a_similar_question_is_answered_and_it_is_said_how_often_that_is_wrong(store: DiskReplies) -> None:
+    cache = ResponseCache(store, similar=Similar(embed=Words(), threshold=0.8, false_hits=0.004))
+    await cache.keep(REQUEST, REPLY, model="m:m")
+    found = await cache.find(asking("how do I sort a list quickly?"), model="m:m")
+    assert found is not None
+    assert found.text == REPLY.text
+    assert "How do I sort a list?" in found.notes[1]
+    assert "0.40%" in found.notes[1]
+    assert cache.counts.similar_hits == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "How do I not sort a list?",
+        "How do I sort 3 list?",
+        "How do I sort a Tuple list?",
+        "How do I sort a `list`?",
+        "Why do I sort a list?",
+    ],
+)
+async def test_a_question_that_differs_in_what_matters_is_not(store: DiskReplies, other: str) -> None:
+    cache = ResponseCache(store, similar=Similar(embed=Words(), threshold=0.5))
+    await cache.keep(REQUEST, REPLY, model="m:m")
+    assert await cache.find(asking(other), model="m:m") is None
+
+
+async def test_similar_questions_must_share_everything_else(store: DiskReplies) -> None:
+    cache = ResponseCache(store, similar=Similar(embed=Words(), threshold=0.5))
+    await cache.keep(REQUEST, REPLY, model="m:m")
+    similar = asking("how do I sort a list quickly?")
+    others = (
+        replace(similar, messages=similar.messages[1:]),
+        replace(similar, tools=(TOOL,)),
+        replace(similar, max_tokens=5),
+        replace(similar, accounting=Accounting(user="bob")),
+    )
+    for other in others:
+        assert await cache.find(other, model="m:m") is None
+    assert await cache.find(similar, model="m:other") is None
+
+
+async def test_without_vectors_only_the_same_request_is_found_and_it_is_told(store: DiskReplies) -> None:
+    words = Words()
+    cache = ResponseCache(store, similar=Similar(embed=words, threshold=0.5))
+    await cache.keep(REQUEST, REPLY, model="m:m")
+    words.error = ModelError("the embedder is gone")
+    assert await cache.find(asking("how do I sort a list quickly?"), model="m:m") is None
+    assert "the embedder is gone" in cache.trouble
+    assert await cache.find(REQUEST, model="m:m") is not None
+
+
+async def test_many_may_ask_at_once(store: DiskReplies) -> None:
+    model = CachedModel(Counting(), ResponseCache(store))
+    replies = await asyncio.gather(*(model.respond(REQUEST) for _ in range(20)))
+    assert {reply.text for reply in replies} == {"Use sorted()."}
+    assert await store.count() == 1
+
+
+def test_the_store_is_opened_by_its_url(tmp_path: Path) -> None:
+    assert open_replies("none:", root=tmp_path, hours=1, megabytes=1) is None
+    assert isinstance(open_replies("disk:cache", root=tmp_path, hours=1, megabytes=1), DiskReplies)
+    with pytest.raises(ConfigError, match="names no folder"):
+        open_replies("disk:", root=tmp_path, hours=1, megabytes=1)
+    with pytest.raises(BackendError, match="unheard"):
+        open_replies("unheard:x", root=tmp_path, hours=1, megabytes=1)
