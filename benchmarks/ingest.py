@@ -114,6 +114,11 @@ class Goal:
     def met(self) -> bool:
         return self.value >= self.bound if self.at_least else self.value <= self.bound
 
+    def __str__(self) -> str:
+        """For people."""
+        bound = f"at {'least' if self.at_least else 'most'} {self.bound:g}"
+        return f"{'met ' if self.met else 'MISSED'}  {self.what}: {self.value:.3g} {self.unit} (goal: {bound})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -347,11 +352,7 @@ def report(whole: Run, samples: Sequence[Run], about: Mapping[str, object]) -> s
             f" (extrapolated from {run.files} files by size)"
             for run in scaled
         ]
-    verdicts = [
-        f"{'met ' if goal.met else 'MISSED'}  {goal.what}: {goal.value:.2f} {goal.unit}"
-        f" (goal: at {'least' if goal.at_least else 'most'} {goal.bound:g})"
-        for goal in goals(whole, samples)
-    ]
+    verdicts = [str(goal) for goal in goals(whole, samples)]
     return "\n\n".join([*parts, "\n".join(verdicts)])
 
 

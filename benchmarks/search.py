@@ -193,11 +193,7 @@ def _cells(one: Measured, kinds: Sequence[str]) -> Iterator[str]:
 
 def report(measured: Sequence[Measured], about: Mapping[str, object]) -> str:
     """All results, for people."""
-    verdicts = [
-        f"{'met ' if goal.met else 'MISSED'}  {goal.what}: {goal.value:.3g} {goal.unit}"
-        f" (goal: at {'least' if goal.at_least else 'most'} {goal.bound:g})"
-        for goal in goals(measured)
-    ]
+    verdicts = [str(goal) for goal in goals(measured)]
     parts = [", ".join(f"{name} {value}" for name, value in about.items()), table(measured), "\n".join(verdicts)]
     return "\n\n".join(parts)
 

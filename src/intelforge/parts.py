@@ -29,11 +29,14 @@ from intelforge.index.rerank import Reranker, TokenEncoder
 from intelforge.index.rerankers.context import RerankerContext
 from intelforge.index.rerankers.url import NO_RERANKER
 from intelforge.index.rerankers.url import hosts_of as reranker_hosts
-from intelforge.models.gateway import hosts_of, open_model
+from intelforge.models.endpoint import Limits
+from intelforge.models.gateway import Gateway, Options
 from intelforge.models.ledger import Ledger, Usage
 from intelforge.models.meter import ModelMeter
 from intelforge.models.ollama import ollama_url
 from intelforge.models.protocol import LanguageModel
+from intelforge.models.resilience import RetryPolicy
+from intelforge.models.targets import hosts_of
 from intelforge.security.egress import Egress
 from intelforge.store.calls import Calls
 from intelforge.store.database import Database, open_database
@@ -73,8 +76,7 @@ class Parts:
         self._embedders_before: dict[str, Embedder | None] = {}
         self._reranker: Reranker | None = None
         self._reranked_by: Embedder | None = None
-        self._model: LanguageModel | None = None
-        self._model_opened = False
+        self._models: dict[str, LanguageModel | None] = {}
         self._waiting = 0
         self.idle = asyncio.Event()
         """set while no one waits for an answer in this process"""
@@ -136,7 +138,7 @@ class Parts:
     def egress(self) -> Egress:
         """The way out. The hosts that settings name for models may be private: the user named them."""
         named = (
-            *hosts_of(self.settings.llm),
+            *(host for url in (self.settings.llm, *self.settings.llm_models) for host in hosts_of(url)),
             *embedder_hosts(self.settings.embedder, ollama_url=_ollama_url),
             *reranker_hosts(self.settings.reranker, language_model_hosts=hosts_of),
         )
@@ -229,7 +231,7 @@ class Parts:
             ollama_url=_ollama_url,
             root=self.root,
             encoder=encoder if isinstance(encoder, TokenEncoder) else None,
-            language_model=self._language_model,
+            language_model=self.language_model,
         )
         try:
             reranker: Reranker | None = load_backend("rerankers", url)(url, context=context)
@@ -250,21 +252,35 @@ class Parts:
         self._stack.push_async_callback(client.aclose)
         return client
 
+    @functools.cached_property
+    def gateway(self) -> Gateway:
+        """The one way to language models."""
+        settings = self.settings
+        limits = Limits(
+            total=settings.llm_timeout,
+            first_token=settings.llm_first_token_timeout,
+            token=settings.llm_token_timeout,
+            connect=settings.llm_connect_timeout,
+            max_tokens=settings.llm_max_tokens,
+        )
+        options = Options(
+            limits=limits,
+            retry=RetryPolicy(retries=settings.llm_retries),
+            hedge_seconds=settings.llm_hedge_seconds,
+            record=str(self.root / settings.llm_record) if settings.llm_record else "",
+        )
+        return Gateway(client=self._model_client, ledger=Ledger(Calls(self.database)), options=options)
+
     async def model(self) -> LanguageModel | None:
         """The language model; None when there is none. Raises what opening it raises."""
-        if not self._model_opened:
-            self._model = await self._open_model(self.settings.llm)
-            self._model_opened = True
-        return self._model
+        return await self.language_model("")
 
-    async def _language_model(self, url: str) -> LanguageModel | None:
-        """The one that a URL names; the workspace's own when it is empty."""
-        return await self._open_model(url) if url else await self.model()
-
-    async def _open_model(self, url: str) -> LanguageModel | None:
-        return await open_model(
-            url, client=self._model_client, ledger=Ledger(Calls(self.database)), timeout=self.settings.llm_timeout
-        )
+    async def language_model(self, url: str) -> LanguageModel | None:
+        """The one that a URL names; the workspace's own when it is empty. One that is not there is looked for once."""
+        url = url or self.settings.llm
+        if url not in self._models:
+            self._models[url] = await self.gateway.model(url)
+        return self._models[url]
 
     def collector(self, source: Source) -> Collector:
         """A collector of the source; the caller closes it."""

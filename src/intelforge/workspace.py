@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from intelforge.answer.library import ScopedLibrary
+from intelforge.chatting import Chatting
 from intelforge.collect.recognise import recognise
 from intelforge.core.clock import new_id
 from intelforge.core.current_settings import CurrentSettings
@@ -206,6 +207,11 @@ class Workspace:
             building=await self.index.building(),
             notes=await self._notes(counts.chunks - counts.indexed),
         )
+
+    @functools.cached_property
+    def chatting(self) -> Chatting:
+        """Its models, as other programs use them."""
+        return Chatting(self._parts)
 
     @functools.cached_property
     def index(self) -> IndexUpkeep:

@@ -1,12 +1,16 @@
 """The values of a conversation with a language model: what is asked, what comes back, and what comes on the way.
 
-They are of no provider: `gateway_model` turns them into what a provider's SDK takes, and the API into OpenAI's form.
+They are of no provider: `pydantic_messages` makes them into what SDKs take, and the API into OpenAI's form.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Role(StrEnum):
@@ -94,6 +98,10 @@ class Message:
         """Its words, without thinking and tools."""
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
+    @property
+    def has_image(self) -> bool:
+        return any(isinstance(part, Image) for part in self.parts)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
@@ -149,6 +157,8 @@ class Tokens:
     cache_read: int = 0
     cache_write: int = 0
     thinking: int = 0
+    estimated: bool = False
+    """the provider did not tell them, or told what cannot be"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,3 +243,27 @@ class Done:
 
 
 StreamEvent = TextDelta | ThinkingDelta | ToolCallDelta | Done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedded:
+    """Texts as vectors."""
+
+    vectors: "NDArray[np.float32]"
+    """shape (texts, dimensions)"""
+    model: str
+    tokens: int
+    """read; estimated where the embedder does not count"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelName:
+    """A model that is offered, by the name under which it is asked for."""
+
+    name: str
+    provider: str
+    kind: str = "chat"
+    """or `embedding`"""
+
+    def as_openai(self) -> dict[str, object]:
+        return {"id": self.name, "object": "model", "created": 0, "owned_by": self.provider, "kind": self.kind}

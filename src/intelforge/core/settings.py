@@ -43,8 +43,15 @@ MAY_BE_NONE = ("embedder", "reranker")
 HIDDEN = "***"
 PLAIN_NAMES = ("auto", "none")
 """what is also written without a colon"""
-LANGUAGE_MODELS = ("auto", "none", "ollama", "openai", "anthropic", "openrouter", "http", "https")
+LANGUAGE_MODELS = (
+    *("auto", "none", "ollama", "openai", "anthropic", "gemini", "mistral", "groq", "deepseek", "xai", "cohere"),
+    *("openrouter", "together", "perplexity", "huggingface", "portkey", "router", "http", "https"),
+)
 """the schemes of `llm` that are no plug-ins"""
+
+
+LANGUAGE_MODEL_CHAIN = re.compile(r"\s*,\s*(?=[A-Za-z][A-Za-z0-9+.-]*:|auto\s*$)")
+"""a comma of `llm` before what begins like a URL: one within a name does not part"""
 
 
 class Settings(BaseSettings):
@@ -63,7 +70,11 @@ class Settings(BaseSettings):
     )
     llm: str = Field(
         "auto",
-        description="Language model that writes answers: `auto` finds a running Ollama, `none:` quotes sentences.",
+        description="Language model that writes answers: `auto` finds a running Ollama, `none:` quotes sentences; "
+        "several, separated by commas, are asked in turn until one answers.",
+    )
+    llm_models: tuple[str, ...] = Field(
+        (), description="Language models beside `llm` that programs may ask for by their URL, through `serve`."
     )
     jobs: str = Field("dbos:", description="URL of the job engine; `dbos:` keeps its state beside the database.")
     ignore: tuple[str, ...] = Field(
@@ -107,7 +118,28 @@ class Settings(BaseSettings):
         "", description="JSON file with facts and prices of models that take the place of the built-in ones."
     )
     llm_timeout: Annotated[float, Field(gt=0)] = Field(
-        120, description="Time limit of one language model call, in seconds."
+        120, description="Time limit of one language model call, all attempts included, in seconds."
+    )
+    llm_connect_timeout: Annotated[float, Field(gt=0)] = Field(
+        10, description="Time limit for connecting to a language model, in seconds."
+    )
+    llm_first_token_timeout: Annotated[float, Field(gt=0)] = Field(
+        60, description="Time limit for the first piece of a reply that comes in pieces, in seconds."
+    )
+    llm_token_timeout: Annotated[float, Field(gt=0)] = Field(
+        30, description="Time limit between two pieces of such a reply, in seconds."
+    )
+    llm_max_tokens: Annotated[int, Field(ge=1)] = Field(
+        4096, description="Longest reply of a language model, in tokens, where the request names no limit."
+    )
+    llm_retries: Annotated[int, Field(ge=0, le=10)] = Field(
+        2, description="How often the same model is asked again after a failure that may pass."
+    )
+    llm_hedge_seconds: Annotated[float, Field(ge=0)] = Field(
+        0, description="When a model of a chain has said nothing for so many seconds, the next is asked too; 0: never."
+    )
+    llm_record: str = Field(
+        "", description="File to which all exchanges with language models are written, for `mock:replay=FILE`."
     )
 
     @classmethod
@@ -201,7 +233,8 @@ def write_setting(folder: Path, name: str, value: str) -> None:
     if kind := BACKENDS.get(name):
         _check_scheme(name, plain, [*backends(kind), *(["none"] if name in MAY_BE_NONE else [])])
     if name == "llm":
-        _check_scheme(name, plain, [*LANGUAGE_MODELS, *backends("language_models")])
+        for url in LANGUAGE_MODEL_CHAIN.split(plain.strip()):
+            _check_scheme(name, url, [*LANGUAGE_MODELS, *backends("language_models")])
     document[name] = list(plain) if isinstance(plain, tuple) else plain
     temporary = path.with_suffix(".toml.new")
     try:

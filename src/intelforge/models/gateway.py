@@ -1,15 +1,5 @@
-"""Opens the language model that a URL names. All its traffic goes through the HTTP client it is given.
+"""Opens language models by URL, once each, and keeps them: all calls of a process share connections and breakers."""
 
-    none:                     no language model
-    auto                      the best model of a running Ollama, else none
-    ollama:NAME               a model of the Ollama at OLLAMA_HOST
-    openai:NAME  anthropic:NAME  openrouter:NAME
-    http(s)://HOST/v1#NAME    any server with an OpenAI-compatible API
-Any other scheme is looked for among the plug-ins of the entry-point group `intelforge.language_models`, whose
-factories take the URL and give a pydantic-ai model.
-"""
-
-import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,152 +7,165 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
-from intelforge.core.errors import BackendError, ConfigError, ErrorCode, ModelError
-from intelforge.core.registry import load_backend, scheme_of
+from intelforge.core.errors import BackendError, ConfigError
+from intelforge.core.registry import load_backend
+from intelforge.models.endpoint import Endpoint, Limits
+from intelforge.models.gateway_model import Behaviour, Candidate, GatewayModel, Lent
 from intelforge.models.ledger import Ledger
-from intelforge.models.ollama import PROBE_SECONDS, choose_chat_model, installed_models, is_remote, ollama_url
-from intelforge.models.protocol import LanguageModel
+from intelforge.models.ollama import PROBE_SECONDS, choose_chat_model, installed_models, ollama_url
+from intelforge.models.prices import ListPrices
+from intelforge.models.protocol import LanguageModel, ModelClient, Prices, Responder
+from intelforge.models.resilience import CircuitBreaker, RetryPolicy
+from intelforge.models.structured import Adapted
+from intelforge.models.targets import AUTO, NONE, Target, read_target, split_chain
 
 if TYPE_CHECKING:
-    from pydantic_ai.models import Model
+    from intelforge.models.recording import Recorder
 
-KEYS: Final = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "openrouter": "OPENROUTER_API_KEY"}
-"""The environment variable that holds each provider's key."""
-COMPATIBLE_KEY: Final = "INTELFORGE_LLM_API_KEY"
-"""The environment variable that holds the key of an OpenAI-compatible server, if it wants one."""
+ROUTER: Final = "router:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A language model's URL, read."""
+class Options:
+    """The settings of a gateway."""
 
-    url: str
-    provider: str
-    """`openai`, `anthropic`, `openrouter`, `ollama`, `compatible` or the scheme of a plug-in"""
-    model: str
-    base_url: str = ""
-    key: str = field(default="", repr=False)
-    local: bool = False
-    """costs nothing"""
-
-    @property
-    def name(self) -> str:
-        return f"{self.provider}:{self.model}"
+    limits: Limits = field(default_factory=Limits)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    hedge_seconds: float = 0.0
+    record: str = ""
+    """a file to write exchanges to"""
+    probe_timeout: float = PROBE_SECONDS
+    """for looking whether an Ollama runs, in seconds"""
 
 
-async def open_model(
-    url: str,
-    *,
-    client: httpx2.AsyncClient,
-    ledger: Ledger,
-    timeout: float = 120.0,
-    probe_timeout: float = PROBE_SECONDS,
-    environment: Mapping[str, str] = os.environ,
-) -> LanguageModel | None:
-    """The language model named by the URL, or None for `none:` and for `auto` when no Ollama with a model runs.
+@dataclass(slots=True, kw_only=True)
+class Gateway:
+    """The one way to language models. All its traffic goes through the HTTP client it is given, the caller's to close.
 
-    `timeout` is for one whole call and `probe_timeout` for looking whether an Ollama runs, in seconds. The client is
-    the caller's to close. Raises ConfigError for a URL that makes no sense, BackendError when the provider's package is
-    not installed, ModelError when its key is missing.
+    `router`, `cache` and `window` are in `lent`; without them requests go as they are, in the order of the chain.
     """
-    url = url.strip()
-    if url in ("none:", "none"):
-        return None
-    if url in ("auto:", "auto"):
-        models = await installed_models(ollama_url(environment), client, timeout=probe_timeout)
-        chosen = choose_chat_model(models or [])
-        if chosen is None:
+
+    client: httpx2.AsyncClient
+    ledger: Ledger
+    options: Options = field(default_factory=Options)
+    prices: Prices = field(default_factory=ListPrices)
+    lent: Lent = field(default_factory=Lent)
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    _models: dict[str, LanguageModel] = field(default_factory=dict)
+    _candidates: dict[str, Candidate] = field(default_factory=dict)
+    _recorder: "Recorder | None" = None
+
+    async def model(self, url: str) -> LanguageModel | None:
+        """The language model that a URL names, or None for `none:` and for `auto` when no Ollama with a model runs.
+
+        Raises ConfigError for a URL that makes no sense, BackendError when the provider's package is not installed,
+        ModelError when its key is missing.
+        """
+        url = url.strip()
+        if url in NONE:
             return None
-        url = f"ollama:{chosen}"
-    return _opened(read_target(url, environment=environment), client, ledger, timeout)
+        if url not in self._models:
+            opened = await self._opened(url)
+            if opened is None:
+                return None
+            self._models[url] = opened
+        return self._models[url]
 
+    def names(self) -> list[str]:
+        """Those of the models opened so far, without the chains that they are in."""
+        return list(dict.fromkeys(candidate.responder.name for candidate in self._candidates.values()))
 
-def read_target(url: str, *, environment: Mapping[str, str] = os.environ) -> Target:
-    """What the URL names, with base URL and key. Raises ConfigError, and ModelError when the key is missing."""
-    provider, name = scheme_of(url), url.partition(":")[2].strip()
-    if provider in ("http", "https"):
-        return _compatible(url, environment)
-    if provider in ("ollama", *KEYS) and not name:
-        raise ConfigError(f"llm {url!r} names no model", hint=f"write it as {provider}:MODEL")
-    if provider == "ollama":
-        base = f"{ollama_url(environment)}/v1"
-        return Target(url=url, provider=provider, model=name, base_url=base, local=not is_remote(name))
-    if provider in KEYS:
-        return Target(url=url, provider=provider, model=name, key=_key(provider, environment))
-    return Target(url=url, provider=provider, model=name, local=True)
-
-
-def hosts_of(url: str, *, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """The `host:port` that the user named by this URL, which may be a private one: for egress to allow."""
-    scheme = url.partition(":")[0].strip().lower()
-    if scheme not in ("auto", "ollama", "http", "https"):
-        return ()
-    place = httpx2.URL(ollama_url(environment)) if scheme in ("auto", "ollama") else _parsed(url)
-    host = f"[{place.host}]" if ":" in place.host else place.host
-    return (f"{host}:{place.port or (443 if place.scheme == 'https' else 80)}",)
-
-
-def _compatible(url: str, environment: Mapping[str, str]) -> Target:
-    place = _parsed(url)
-    if not place.fragment:
-        raise ConfigError(f"llm {url!r} names no model", hint="write it as http://HOST/v1#MODEL")
-    return Target(
-        url=url,
-        provider="compatible",
-        model=place.fragment,
-        base_url=str(place.copy_with(fragment=None)),
-        key=environment.get(COMPATIBLE_KEY, ""),
-        local=_is_loopback(place.host),
-    )
-
-
-def _parsed(url: str) -> httpx2.URL:
-    try:
-        place = httpx2.URL(url)
-    except httpx2.InvalidURL as error:
-        raise ConfigError("llm is not a valid URL", hint="write it as http://HOST/v1#MODEL") from error
-    if not place.host or place.userinfo:
-        raise ConfigError(
-            "llm must be a URL with a host and without a password",
-            hint=f"write it as http://HOST/v1#MODEL and put the key into {COMPATIBLE_KEY}",
+    async def _opened(self, url: str) -> LanguageModel | None:
+        urls, routed = self._urls(url)
+        found = [resolved for one in urls if (resolved := await self._resolved(one)) is not None]
+        if not found:
+            return None
+        candidates = tuple(self._candidate(one) for one in found)
+        model = GatewayModel(
+            name=url if routed else ", ".join(candidate.responder.name for candidate in candidates),
+            candidates=candidates,
+            behaviour=Behaviour(
+                timeout=self.options.limits.total, retry=self.options.retry, hedge_seconds=self.options.hedge_seconds
+            ),
+            lent=self.lent,
+            routed=routed,
         )
-    return place
+        return self._recorded(model)
 
+    def _urls(self, url: str) -> tuple[tuple[str, ...], str]:
+        """The URLs to open, and the one by which a router chooses among them."""
+        if not url.startswith(ROUTER):
+            return split_chain(url), ""
+        if self.lent.router is None:
+            raise ConfigError(f"llm {url!r} needs a router, and there is none", hint="name a model, or a chain of them")
+        return self.lent.router.candidates(url), url
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    async def _resolved(self, url: str) -> str | None:
+        if url not in AUTO:
+            return url
+        timeout = self.options.probe_timeout
+        models = await installed_models(ollama_url(self.environment), self.client, timeout=timeout)
+        chosen = choose_chat_model(models or [])
+        return None if chosen is None else f"ollama:{chosen}"
 
+    def _candidate(self, url: str) -> Candidate:
+        if url not in self._candidates:
+            responder = self._responder(read_target(url, environment=self.environment))
+            self._candidates[url] = Candidate(url, responder, CircuitBreaker(name=responder.name))
+        return self._candidates[url]
 
-def _key(provider: str, environment: Mapping[str, str]) -> str:
-    key = environment.get(KEYS[provider], "").strip()
-    if not key:
-        raise ModelError(
-            f"the language model provider {provider!r} needs a key, and {KEYS[provider]} is not set",
-            hint=f"export {KEYS[provider]}=…, or run: intelforge config set llm none:",
-            code=ErrorCode.REFUSED,
+    def _responder(self, target: Target) -> Responder:
+        endpoint = Endpoint(
+            name=target.name,
+            provider=target.provider,
+            model=target.model,
+            local=target.local,
+            client=open_client(target, self.client, connect=self.options.limits.connect),
+            ledger=self.ledger,
+            prices=self.prices,
+            limits=self.options.limits,
         )
-    return key
+        return Adapted(endpoint)
+
+    def _recorded(self, model: LanguageModel) -> LanguageModel:
+        if not self.options.record:
+            return model
+        from intelforge.models.recording import RecordedModel, Recorder
+
+        self._recorder = self._recorder or Recorder(self.options.record, self.environment)
+        return RecordedModel(model, self._recorder)
 
 
-def _opened(target: Target, client: httpx2.AsyncClient, ledger: Ledger, timeout: float) -> LanguageModel:
+def open_client(target: Target, client: httpx2.AsyncClient, *, connect: float) -> ModelClient:
+    """What talks to the model of a target. A plug-in's factory gives a ModelClient or a pydantic-ai model."""
+    if target.facts is None:
+        made = load_backend("language_models", target.url)(target.url)
+        if hasattr(made, "send"):
+            found: ModelClient = made
+            return found
+        return _pydantic(target, made, connect)
     # Imported late because the SDKs below take two seconds to import, and most commands need none of them.
     try:
-        from intelforge.models.gateway_model import GatewayModel
-        from intelforge.models.providers import BUILDERS
+        from intelforge.models.pydantic_models import open_model as open_pydantic
 
-        model: Model[Any]
-        if target.provider in BUILDERS:
-            model = BUILDERS[target.provider](target.model, target.base_url, target.key, client)
-        else:
-            model = load_backend("language_models", target.url)(target.url)
+        model = open_pydantic(target, client)
     except ImportError as error:
+        package = target.facts.extra or "openai"
         raise BackendError(
             f"the language model {target.name} needs a package that is not installed",
-            hint=f"pip install 'pydantic-ai-slim[{target.provider}]'",
+            hint=f"pip install 'intelforge[{package}]'",
         ) from error
-    return GatewayModel(
-        model=model, name=target.name, ledger=ledger, timeout=timeout, local=target.local, provider=target.provider
+    return _pydantic(target, model, connect)
+
+
+def _pydantic(target: Target, model: Any, connect: float) -> ModelClient:
+    from intelforge.models.pydantic_client import PydanticClient
+
+    facts = target.facts
+    return PydanticClient(
+        name=target.name,
+        model=model,
+        connect=connect,
+        key=facts.keys[0] if facts and facts.keys else "",
+        seed=facts.seed if facts else "seed",
     )

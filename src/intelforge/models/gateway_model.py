@@ -1,132 +1,249 @@
-"""A pydantic-ai model behind the LanguageModel contract: entered in the ledger, bounded in time, errors translated."""
+"""A language model of the gateway: one model or a chain, asked again, hedged and left alone as its failures advise."""
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any, Final
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Final
 
-from pydantic_ai import Agent
-from pydantic_ai.exceptions import (
-    ModelAuthenticationError,
-    ModelConnectionError,
-    ModelContextWindowExceededError,
-    ModelHTTPError,
-    ModelNotFoundError,
-    ModelQuotaExceededError,
-    ModelRateLimitError,
-    ModelTimeoutError,
-    UnexpectedModelBehavior,
-    UserError,
+from intelforge.core.chat import (
+    ChatRequest,
+    ChatResponse,
+    Done,
+    StreamEvent,
+    TextDelta,
+    Timings,
+    ToolCallDelta,
 )
-from pydantic_ai.messages import ModelResponse
-from pydantic_ai.models import Model
-from pydantic_ai.settings import ModelSettings
-from pydantic_ai.usage import RequestUsage, RunUsage
-
-from intelforge.core.errors import EgressError, ErrorCode, ModelError
-from intelforge.models.ledger import Ledger
-from intelforge.models.protocol import Completion
-
-MAX_OUTPUT_TOKENS: Final = 1024
-CHARACTERS_PER_TOKEN: Final = 3
-"""A low estimate, so that the reservation is not too small."""
-
-_REASONS: Final[tuple[tuple[type[Exception], str, str, ErrorCode], ...]] = (
-    (ModelAuthenticationError, "refused the key", "check the key and what it may use", ErrorCode.REFUSED),
-    (ModelNotFoundError, "is not there", "check its name, or pull it: ollama pull NAME", ErrorCode.MISSING_MODEL),
-    (ModelQuotaExceededError, "has no credit left", "top up the account, or choose another model", ErrorCode.REFUSED),
-    (ModelRateLimitError, "is asked too often", "wait a minute, or choose another model", ErrorCode.MODEL_FAILED),
-    (ModelContextWindowExceededError, "cannot read so much", "choose a larger context window", ErrorCode.TOO_LARGE),
-    (ModelTimeoutError, "took too long to answer", "raise llm_timeout, or choose another", ErrorCode.TIMED_OUT),
-    (ModelConnectionError, "cannot be reached", "start it, or check the connection", ErrorCode.UNREACHABLE),
-    (UnexpectedModelBehavior, "gave no usable reply", "try again, or choose another", ErrorCode.MODEL_FAILED),
-    (UserError, "cannot do what was asked", "choose another model", ErrorCode.MODEL_FAILED),
+from intelforge.core.errors import (
+    BusyError,
+    ConfigError,
+    ErrorCode,
+    IntelForgeError,
+    InvalidInputError,
+    ModelError,
+    StorageError,
 )
-"""What went wrong, by the provider library's error. Its own message is left out: it may repeat a part of the key."""
+from intelforge.models.failures import Failure, ProviderError, failure
+from intelforge.models.hedge import hedged
+from intelforge.models.prompting import prompt_request, stripped
+from intelforge.models.protocol import Cache, Exchange, Responder, Route, Router, Window
+from intelforge.models.resilience import CircuitBreaker, RetryPolicy, all_failed, broken_off
+
+Events = AsyncGenerator[StreamEvent, None]
+
+_OURS: Final = (StorageError, InvalidInputError, ConfigError, BusyError)
+"""no other model would do better"""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model of a chain, with the breaker that all calls of the process share."""
+
+    url: str
+    responder: Responder
+    breaker: CircuitBreaker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behaviour:
+    """How a chain deals with failures and slowness."""
+
+    timeout: float = 120.0
+    """seconds for one request, when it says nothing"""
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    hedge_seconds: float = 0.0
+    """after so long without a first token the next model is asked too; 0 for never"""
+    timer: Callable[[], float] = time.perf_counter
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lent:
+    """What a gateway is lent, and may do without."""
+
+    router: Router | None = None
+    cache: Cache | None = None
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayModel:
-    """A language model of the gateway. No retries are made here: a caller that wants one says so."""
+    """See LanguageModel. After the first piece of a stream was given out, nothing is tried again in silence."""
 
-    model: Model[Any]
     name: str
-    provider: str
-    ledger: Ledger
-    timeout: float
-    """of one whole call, in seconds"""
-    local: bool
-    """costs nothing"""
+    candidates: tuple[Candidate, ...]
+    behaviour: Behaviour = Behaviour()
+    lent: Lent = Lent()
+    routed: str = ""
+    """the `router:` URL that chooses among the candidates, if one does"""
 
-    async def complete(self, prompt: str, *, instructions: str, purpose: str) -> Completion:
-        """The reply to a prompt. Raises ModelError, or EgressError when egress refused the connection."""
-        most = RequestUsage(
-            input_tokens=(len(prompt) + len(instructions)) // CHARACTERS_PER_TOKEN, output_tokens=MAX_OUTPUT_TOKENS
-        )
-        async with self.ledger.call(self.name, purpose=purpose, reserve_usd=self._price(most) or 0.0) as usage:
-            spent = RunUsage()
-            try:
-                text = await self._reply(prompt, instructions, spent)
-            except asyncio.CancelledError:
-                # Its server may have done the work.
-                spent.input_tokens, spent.output_tokens = most.input_tokens, most.output_tokens
-                raise
-            finally:
-                usage.input_tokens, usage.output_tokens = spent.input_tokens, spent.output_tokens
-                usage.cost_usd = self._price(spent)
-        return Completion(
-            text=text,
-            model=self.name,
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cost_usd=usage.cost_usd,
-        )
+    async def complete(self, prompt: str, *, instructions: str, purpose: str) -> ChatResponse:
+        return stripped(await self.respond(prompt_request(prompt, instructions=instructions, purpose=purpose)))
 
-    async def _reply(self, prompt: str, instructions: str, spent: RunUsage) -> str:
-        settings = ModelSettings(temperature=0.0, max_tokens=MAX_OUTPUT_TOKENS, timeout=self.timeout, max_retries=0)
-        agent = Agent(self.model, output_type=str, instructions=instructions, retries=0, model_settings=settings)
+    async def respond(self, request: ChatRequest) -> ChatResponse:
+        async with aclosing(self._run(request, stream=False)) as events:
+            async for event in events:
+                if isinstance(event, Done):
+                    return event.response
+        raise ModelError(f"{self.name} gave no usable reply", hint="try again, or choose another model")
+
+    async def stream(self, request: ChatRequest) -> Events:
+        async with aclosing(self._run(request, stream=True)) as events:
+            async for event in events:
+                yield event
+
+    async def _run(self, request: ChatRequest, *, stream: bool) -> Events:
+        began = self.behaviour.timer()
+        found = await self.lent.cache.find(request, model=self.name) if self.lent.cache else None
+        if found is not None:
+            for event in replayed(found, stream=stream):
+                yield event
+            return
+        route = await self.lent.router.route(request, url=self.routed) if self.lent.router and self.routed else None
+        timeout = self.behaviour.timeout if request.timeout is None else request.timeout
+        call = _Call(self, Exchange(request=request, stream=stream, deadline=began + timeout), route)
+        first = 0.0
         try:
-            async with asyncio.timeout(self.timeout):
-                text = (await agent.run(prompt, usage=spent)).output.strip()
-        except TimeoutError as error:
+            async with aclosing(call.events()) as events:
+                async for event in events:
+                    first = first or self.behaviour.timer() - began
+                    if isinstance(event, Done):
+                        total = self.behaviour.timer() - began
+                        timings = Timings(first_token=first if stream else total, total=total)
+                        response = call.summed(replace(event.response, timings=timings))
+                        await self._keep(request, response, route)
+                        event = Done(response)
+                    yield event
+        except IntelForgeError as error:
+            if self.lent.router and route:
+                await self.lent.router.learn(request, route, error)
+            raise
+
+    async def _keep(self, request: ChatRequest, response: ChatResponse, route: Route | None) -> None:
+        if self.lent.cache:
+            await self.lent.cache.keep(request, response, model=self.name)
+        if self.lent.router and route:
+            await self.lent.router.learn(request, route, response)
+
+
+@dataclass(slots=True)
+class _Call:
+    """One request on its way through the chain."""
+
+    model: GatewayModel
+    exchange: Exchange
+    route: Route | None
+    failures: list[IntelForgeError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    async def events(self) -> Events:
+        waiting = self._waiting()
+        while waiting:
+            candidate, given, retries = waiting.pop(0), False, 0
+            while True:
+                problem: IntelForgeError
+                try:
+                    async with aclosing(self._hedged(candidate, waiting)) as events:
+                        async for event in events:
+                            given = True
+                            yield event
+                    return
+                except _OURS:
+                    raise
+                except IntelForgeError as error:
+                    problem = error
+                if given:
+                    raise broken_off(problem) if isinstance(problem, ProviderError) else problem
+                delay = self._wait(problem, retries, others=bool(waiting))
+                if delay is None:
+                    self.failures.append(problem)
+                    break
+                retries += 1
+                await self.model.behaviour.sleep(delay)
+        raise all_failed(self.failures)
+
+    def summed(self, response: ChatResponse) -> ChatResponse:
+        """The reply with what all attempts took."""
+        attempts = tuple(self.exchange.attempts)
+        costs = [attempt.cost_usd for attempt in attempts]
+        known = [cost for cost in costs if cost is not None]
+        skipped = [f"fell back to {response.model}: {problem.message}" for problem in self.failures]
+        return replace(
+            response,
+            attempts=attempts,
+            cost_usd=sum(known) if len(known) == len(costs) else None,
+            notes=(*response.notes, *self.notes, *skipped),
+            decision=self.route.decision if self.route else response.decision,
+        )
+
+    def _waiting(self) -> list[Candidate]:
+        """The models that may be asked, in their order. Raises ModelError when there is none."""
+        found = list(self.model.candidates)
+        if self.route:
+            order = {url: place for place, url in enumerate(self.route.order)}
+            found = sorted((one for one in found if one.url in order), key=lambda one: order[one.url])
+        if self.exchange.request.local_only:
+            found = [one for one in found if one.responder.local]
+        if not found:
             raise ModelError(
-                f"{self.name} did not answer within {self.timeout:g} s",
-                hint="raise llm_timeout, or choose a smaller model",
-                code=ErrorCode.TIMED_OUT,
-            ) from error
-        except Exception as error:  # noqa: BLE001 - the boundary to foreign code: its every error becomes one of ours
-            # Without the cause: a traceback of it would show what the provider said, which may repeat the key.
-            raise _translated(self.name, error) from None
-        if not text:
-            raise ModelError(f"{self.name} gave an empty reply", hint="try again, or choose another model")
-        return text
+                f"{self.model.name} is not on this machine, and the request may not leave it",
+                hint="name a local model in llm, for example ollama:NAME",
+                code=ErrorCode.REFUSED,
+            )
+        return found
 
-    def _price(self, spent: RequestUsage | RunUsage) -> float | None:
-        """US dollars by the bundled price list; None when the model is not in it."""
-        if self.local:
-            return 0.0
-        counted = RequestUsage(input_tokens=spent.input_tokens, output_tokens=spent.output_tokens)
-        response = ModelResponse(parts=[], usage=counted, model_name=self.model.model_name, provider_name=self.provider)
-        try:
-            return float(response.cost().total_price)
-        except (LookupError, ValueError):
-            return None
+    def _wait(self, error: IntelForgeError, retries: int, *, others: bool) -> float | None:
+        behaviour = self.model.behaviour
+        remaining = self.exchange.deadline - behaviour.timer()
+        return behaviour.retry.wait(error, retries=retries, remaining=remaining, others=others)
+
+    def _hedged(self, candidate: Candidate, waiting: list[Candidate]) -> Events:
+        """The events of one model, or of the next when this one is slow to begin."""
+        seconds = self.model.behaviour.hedge_seconds
+        if not seconds or not waiting:
+            return self._asked(candidate)
+
+        def spare() -> Events | None:
+            able = next((one for one in waiting if not one.breaker.open), None)
+            if able is None:
+                return None
+            waiting.remove(able)
+            self.notes.append(f"asked {able.responder.name} too: {candidate.responder.name} was slow")
+            return self._asked(able)
+
+        return hedged(self._asked(candidate), spare, seconds=seconds)
+
+    async def _asked(self, candidate: Candidate) -> Events:
+        """The events of one attempt."""
+        exchange = self.exchange
+        if self.model.lent.window:
+            fitting, notes = await self.model.lent.window.fit(exchange.request, model=candidate.responder.name)
+            exchange = replace(exchange, request=fitting)
+            self.notes += [note for note in notes if note not in self.notes]
+        _check_abilities(candidate.responder, exchange.request)
+        with candidate.breaker.watching():
+            async with aclosing(candidate.responder.run(exchange)) as events:
+                async for event in events:
+                    yield event
 
 
-def _translated(name: str, error: Exception) -> ModelError | EgressError:
-    refused = _egress_error(error)
-    if refused is not None:
-        return refused
-    status = f" (HTTP {error.status_code})" if isinstance(error, ModelHTTPError) else ""
-    for kind, what, hint, code in _REASONS:
-        if isinstance(error, kind):
-            return ModelError(f"{name} {what}{status}", hint=hint, code=code)
-    return ModelError(f"{name} failed{status}", hint="try again, or choose another model")
+def _check_abilities(responder: Responder, request: ChatRequest) -> None:
+    if not responder.abilities.images and any(message.has_image for message in request.messages):
+        raise failure(
+            Failure.REJECTED, f"{responder.name} cannot see images", hint="choose a model that can, or leave them out"
+        )
 
 
-def _egress_error(error: BaseException | None) -> EgressError | None:
-    """The refusal by egress that the libraries above it have wrapped, if that is what happened."""
-    while error is not None:
-        if isinstance(error, EgressError):
-            return error
-        error = error.__cause__ or error.__context__
-    return None
+def replayed(response: ChatResponse, *, stream: bool) -> Sequence[StreamEvent]:
+    """A reply that is there already, as events."""
+    pieces: list[StreamEvent] = []
+    if stream and response.text:
+        pieces.append(TextDelta(response.text))
+    if stream:
+        pieces += [
+            ToolCallDelta(index=index, id=call.id, name=call.name, arguments=call.arguments)
+            for index, call in enumerate(response.tool_calls)
+        ]
+    return [*pieces, Done(response)]

@@ -1,33 +1,137 @@
-"""The contract of a language model, as the rest of IntelForge sees it."""
+"""The contracts of language models: what callers see, what a provider's client does, and what a gateway may be lent."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completion:
-    """What a language model replied and what it took."""
-
-    text: str
-    model: str
-    """`provider:name`"""
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: float | None = 0.0
-    """US dollars; 0.0 for local models, None when the price is not known"""
+from intelforge.core.chat import Attempt, ChatRequest, ChatResponse, StreamEvent, Tokens
 
 
 class LanguageModel(Protocol):
-    """Writes text. Every call is entered in the ledger."""
+    """Replies to requests. Every attempt is entered in the ledger."""
 
     @property
     def name(self) -> str:
-        """`provider:name`, for example `ollama:qwen3:8b`."""
+        """`provider:name`, for example `ollama:qwen3:8b`; several, separated by commas, for a chain."""
         ...
 
-    async def complete(self, prompt: str, *, instructions: str, purpose: str) -> Completion:
-        """The reply to a prompt. `purpose` says in one word what the call is for (`answer`), for the ledger.
+    async def respond(self, request: ChatRequest) -> ChatResponse:
+        """The whole reply.
 
-        Raises ModelError with the reason: refused, missing, timed out, unreachable, empty reply.
+        Raises ModelError with the reason (refused, missing, timed out, unreachable, empty reply), EgressError when
+        the way out is closed, and what the ledger raises when the budget is spent.
         """
         ...
+
+    def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent, None]:
+        """The reply as it comes, and `Done` at its end. Raises as `respond` does, also after a part of the reply.
+
+        A caller that leaves early closes it (`contextlib.aclosing`): then the provider stops and the call is settled.
+        """
+        ...
+
+    async def complete(self, prompt: str, *, instructions: str, purpose: str) -> ChatResponse:
+        """The reply to a prompt. `purpose` says in one word what the call is for (`answer`), for the ledger."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """What a model can do by itself. What it cannot do is done around it."""
+
+    tools: bool = True
+    json_schema: bool = True
+    """holds to a JSON schema that it is given"""
+    images: bool = True
+
+
+class ModelClient(Protocol):
+    """One model at one provider. It has no policy: no retries, no ledger."""
+
+    @property
+    def abilities(self) -> Abilities: ...
+
+    def send(self, request: ChatRequest, *, stream: bool, timeout: float) -> AsyncGenerator[StreamEvent, None]:
+        """The events of one exchange, the last one `Done`; nothing but that one unless `stream`.
+
+        Only parts, finish reason, notes and tokens of its response are read; tokens that the provider did not tell are
+        marked as estimated. Raises ProviderError. Closing the iterator closes the connection.
+        """
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Exchange:
+    """One request on its way through the gateway."""
+
+    request: ChatRequest
+    stream: bool
+    deadline: float
+    """on the gateway's timer"""
+    attempts: list[Attempt] = field(default_factory=list)
+    """those made so far, by whichever model"""
+
+
+class Responder(Protocol):
+    """A model with its ledger, prices and time limits, as the chain asks it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def local(self) -> bool: ...
+
+    @property
+    def abilities(self) -> Abilities: ...
+
+    def run(self, exchange: Exchange) -> AsyncGenerator[StreamEvent, None]:
+        """The events of a reply. Adds each attempt to the exchange, whatever becomes of it."""
+        ...
+
+
+class Prices(Protocol):
+    """What models cost."""
+
+    def cost(self, provider: str, model: str, tokens: Tokens) -> float | None:
+        """US dollars; None when the price is not known."""
+        ...
+
+
+class Window(Protocol):
+    """Makes requests fit the context windows of models."""
+
+    async def fit(self, request: ChatRequest, *, model: str) -> tuple[ChatRequest, Sequence[str]]:
+        """A request that fits, and what the caller should know about it. ModelError (too_large) when none does."""
+        ...
+
+
+class Cache(Protocol):
+    """Keeps responses."""
+
+    async def find(self, request: ChatRequest, *, model: str) -> ChatResponse | None:
+        """The response kept for this request to this model, marked as cached and costing nothing."""
+        ...
+
+    async def keep(self, request: ChatRequest, response: ChatResponse, *, model: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """In which order a router would ask its models."""
+
+    order: tuple[str, ...]
+    """URLs, best first"""
+    decision: Mapping[str, Any]
+    """the reason, as JSON"""
+
+
+class Router(Protocol):
+    """Chooses a model for each request, and learns from what became of it."""
+
+    def candidates(self, url: str) -> tuple[str, ...]:
+        """The URLs of the models that a `router:` URL chooses among."""
+        ...
+
+    async def route(self, request: ChatRequest, *, url: str) -> Route: ...
+
+    async def learn(self, request: ChatRequest, route: Route, outcome: ChatResponse | Exception) -> None: ...

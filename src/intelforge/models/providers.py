@@ -1,57 +1,136 @@
-"""The providers' SDKs, made to use the HTTP client they are given. Slow to import: the gateway does so when needed."""
+"""The providers: their addresses, the variables that hold their keys, and what their interfaces leave out.
 
-from collections.abc import Callable
-from typing import Any, Final
+All but Anthropic are asked through their OpenAI-compatible interface, which the default install covers.
+"""
 
-import httpx2
-from pydantic_ai.models import Model
-from pydantic_ai.models.ollama import OllamaModel
-from pydantic_ai.models.openai import OpenAIChatModel
-from pydantic_ai.models.openrouter import OpenRouterModel
-from pydantic_ai.providers.ollama import OllamaProvider
-from pydantic_ai.providers.openai import OpenAIProvider
-from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
-from pydantic_ai.providers.openrouter import OpenRouterProvider
-
-Builder = Callable[[str, str, str, httpx2.AsyncClient], Model[Any]]
-"""Takes model name, base URL, key and HTTP client."""
-
-NO_KEY: Final = "none"
-"""The SDK insists on a key; servers that want none ignore it."""
-OPENAI_URL: Final = "https://api.openai.com/v1"
+from dataclasses import dataclass
+from typing import Final
 
 
-def _openai(name: str, base_url: str, key: str, client: httpx2.AsyncClient) -> Model[Any]:
-    return OpenAIChatModel(
-        name, provider=OpenAIProvider(base_url=base_url or OPENAI_URL, api_key=key, http_client=client)
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """The facts of one provider. Its key is sent to the host of `base_url` and to no other."""
+
+    scheme: str
+    title: str
+    base_url: str
+    keys: tuple[str, ...]
+    """environment variables, the first that is set counts"""
+    header: str = "authorization"
+    """that carries the key"""
+    bearer: bool = True
+    max_completion_tokens: bool = False
+    """takes OpenAI's newer name of max_tokens"""
+    stream_options: bool = True
+    """takes the wish for token counts at the end of a stream; those that refuse it send them unasked"""
+    seed: str = "seed"
+    """its name for the seed of sampling"""
+    tools: bool = True
+    json_schema: bool = True
+    prices: str = ""
+    """its id in the price list, where it is not the scheme"""
+    models: str = "/models"
+    """where it lists its models; empty when it does not, from the host's root when it begins with two slashes"""
+    authorises: bool = True
+    """asks for the key when it lists them"""
+    key_path: str = ""
+    """where it tells about the key, when it does not"""
+    extra: str = ""
+    """of this package that its SDK is in"""
 
 
-def _openrouter(name: str, base_url: str, key: str, client: httpx2.AsyncClient) -> Model[Any]:
-    return OpenRouterModel(name, provider=OpenRouterProvider(api_key=key, http_client=client))
-
-
-def _ollama(name: str, base_url: str, key: str, client: httpx2.AsyncClient) -> Model[Any]:
-    return OllamaModel(name, provider=OllamaProvider(base_url=base_url, api_key=key or NO_KEY, http_client=client))
-
-
-def _compatible(name: str, base_url: str, key: str, client: httpx2.AsyncClient) -> Model[Any]:
-    provider = OpenAICompatibleProvider("compatible", base_url=base_url, api_key=key or NO_KEY, http_client=client)
-    return OpenAIChatModel(name, provider=provider)
-
-
-def _anthropic(name: str, base_url: str, key: str, client: httpx2.AsyncClient) -> Model[Any]:
-    # The SDK is an extra.
-    from pydantic_ai.models.anthropic import AnthropicModel
-    from pydantic_ai.providers.anthropic import AnthropicProvider
-
-    return AnthropicModel(name, provider=AnthropicProvider(api_key=key, http_client=client))
-
-
-BUILDERS: Final[dict[str, Builder]] = {
-    "openai": _openai,
-    "openrouter": _openrouter,
-    "ollama": _ollama,
-    "compatible": _compatible,
-    "anthropic": _anthropic,
-}
+_ALL: Final = (
+    Provider(
+        scheme="openai",
+        title="OpenAI",
+        base_url="https://api.openai.com/v1",
+        keys=("OPENAI_API_KEY",),
+        max_completion_tokens=True,
+    ),
+    Provider(
+        scheme="anthropic",
+        title="Anthropic",
+        base_url="https://api.anthropic.com",
+        keys=("ANTHROPIC_API_KEY",),
+        header="x-api-key",
+        bearer=False,
+        models="/v1/models",
+        extra="anthropic",
+    ),
+    Provider(
+        scheme="gemini",
+        title="Google Gemini",
+        base_url="https://generativelanguage.googleapis.com/v1beta/openai",
+        keys=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        prices="google",
+    ),
+    Provider(
+        scheme="mistral",
+        title="Mistral",
+        base_url="https://api.mistral.ai/v1",
+        keys=("MISTRAL_API_KEY",),
+        stream_options=False,
+        seed="random_seed",
+    ),
+    Provider(scheme="groq", title="Groq", base_url="https://api.groq.com/openai/v1", keys=("GROQ_API_KEY",)),
+    Provider(
+        scheme="deepseek",
+        title="DeepSeek",
+        base_url="https://api.deepseek.com",
+        keys=("DEEPSEEK_API_KEY",),
+        json_schema=False,
+    ),
+    Provider(scheme="xai", title="xAI", base_url="https://api.x.ai/v1", keys=("XAI_API_KEY",), prices="x-ai"),
+    Provider(
+        scheme="cohere",
+        title="Cohere",
+        base_url="https://api.cohere.ai/compatibility/v1",
+        keys=("COHERE_API_KEY", "CO_API_KEY"),
+        stream_options=False,
+        models="//v1/models",
+    ),
+    Provider(
+        scheme="openrouter",
+        title="OpenRouter",
+        base_url="https://openrouter.ai/api/v1",
+        keys=("OPENROUTER_API_KEY",),
+        authorises=False,
+        key_path="/key",
+    ),
+    Provider(
+        scheme="together",
+        title="Together",
+        base_url="https://api.together.xyz/v1",
+        keys=("TOGETHER_API_KEY",),
+    ),
+    Provider(
+        scheme="perplexity",
+        title="Perplexity",
+        base_url="https://api.perplexity.ai",
+        keys=("PERPLEXITY_API_KEY",),
+        tools=False,
+        models="",
+    ),
+    Provider(
+        scheme="huggingface",
+        title="Hugging Face",
+        base_url="https://router.huggingface.co/v1",
+        keys=("HF_TOKEN",),
+        authorises=False,
+    ),
+    Provider(
+        scheme="portkey",
+        title="Portkey",
+        base_url="https://api.portkey.ai/v1",
+        keys=("PORTKEY_API_KEY",),
+        header="x-portkey-api-key",
+        bearer=False,
+    ),
+)
+PROVIDERS: Final = {provider.scheme: provider for provider in _ALL}
+COMPATIBLE: Final = Provider(
+    scheme="compatible", title="OpenAI-compatible server", base_url="", keys=("INTELFORGE_LLM_API_KEY",)
+)
+OLLAMA: Final = Provider(scheme="ollama", title="Ollama", base_url="", keys=())
+PORTKEY_VIRTUAL_KEY: Final = "PORTKEY_VIRTUAL_KEY"
+"""names the virtual key that Portkey spends, for a URL that names none"""

@@ -11,7 +11,7 @@ from intelforge.index.model_api import Patience
 from intelforge.index.rerank import Reranker, TokenEncoder
 from intelforge.index.rerankers.context import LanguageModel, RerankerContext
 from intelforge.index.rerankers.remote import RemoteReranker
-from intelforge.models.gateway import open_model
+from intelforge.models.gateway import Gateway
 from intelforge.models.ledger import Ledger, MemoryLedgerStore
 from intelforge.models.meter import ModelMeter
 from intelforge.testing.rerank_server import KEY, RerankServer
@@ -61,5 +61,5 @@ class RerankerOpener:
         return dict.fromkeys(KEYS, self.key)
 
     async def _language_model(self, url: str) -> LanguageModel | None:
-        ledger = Ledger(self.ledger)
-        return await open_model(url or "none:", client=self.client, ledger=ledger, environment=self.environment)
+        gateway = Gateway(client=self.client, ledger=Ledger(self.ledger), environment=self.environment)
+        return await gateway.model(url or "none:")

@@ -1,0 +1,1 @@
+"""The HTTP interface: it speaks as OpenAI does, so that what was written for OpenAI works with any model here."""

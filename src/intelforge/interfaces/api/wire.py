@@ -1,0 +1,138 @@
+"""OpenAI's requests as they come in, checked.
+
+Settings that would change the reply and that no model here can follow are refused by name; those that only ask for less
+or inform OpenAI (`store`, `metadata`, `service_tier`, …) are passed over.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Wire(BaseModel):
+    """What is not named is passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class TextPart(Wire):
+    type: Literal["text", "input_text"]
+    text: str
+
+
+class ImageUrl(Wire):
+    url: str
+
+
+class ImagePart(Wire):
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class RefusalPart(Wire):
+    type: Literal["refusal"]
+    refusal: str
+
+
+ContentPart = Annotated[TextPart | ImagePart | RefusalPart, Field(discriminator="type")]
+
+
+class Function(Wire):
+    name: str
+    arguments: str = ""
+
+
+class Call(Wire):
+    id: str
+    type: Literal["function"] = "function"
+    function: Function
+
+
+class WireMessage(Wire):
+    """One turn. A turn of a tool needs the id of the call it answers."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[ContentPart] | None = None
+    tool_calls: list[Call] | None = None
+    tool_call_id: str | None = None
+
+    @model_validator(mode="after")
+    def _answers_a_call(self) -> "WireMessage":
+        if self.role == "tool" and not self.tool_call_id:
+            raise ValueError("a message of role 'tool' needs tool_call_id")
+        if self.role != "assistant" and self.content is None:
+            raise ValueError(f"a message of role {self.role!r} needs content")
+        return self
+
+
+class FunctionDefinition(Wire):
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: str = ""
+    parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
+
+
+class WireTool(Wire):
+    type: Literal["function"]
+    function: FunctionDefinition
+
+
+class NamedFunction(Wire):
+    name: str
+
+
+class NamedTool(Wire):
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class JsonSchema(Wire):
+    name: str
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class ResponseFormat(Wire):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _has_its_schema(self) -> "ResponseFormat":
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError("response_format of type 'json_schema' needs json_schema")
+        return self
+
+
+class StreamOptions(Wire):
+    include_usage: bool = False
+
+
+class ChatBody(Wire):
+    """The body of `/v1/chat/completions`."""
+
+    model: str
+    messages: Annotated[list[WireMessage], Field(min_length=1)]
+    tools: list[WireTool] | None = None
+    tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
+    response_format: ResponseFormat | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    user: str = ""
+    n: Literal[1] | None = None
+    logprobs: Literal[False] | None = None
+    frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
+    presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
+
+
+class EmbeddingsBody(Wire):
+    """The body of `/v1/embeddings`."""
+
+    model: str
+    input: str | Annotated[list[str], Field(min_length=1, max_length=2048)]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = None
+    user: str = ""

@@ -1,0 +1,82 @@
+"""Why a model's provider gave no usable reply, and what that means for trying again."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from intelforge.core.errors import ErrorCode, ModelError
+
+
+class Failure(StrEnum):
+    """The class of a failure."""
+
+    BUSY = "busy"
+    """asked too often"""
+    SERVER = "server"
+    UNREACHABLE = "unreachable"
+    """no connection: nothing was sent"""
+    BROKEN = "broken"
+    """the connection was lost after the request was sent"""
+    TIMEOUT = "timeout"
+    MALFORMED = "malformed"
+    """a reply that cannot be read, is empty, or calls a tool with arguments that are no JSON"""
+    KEY = "key"
+    CREDIT = "credit"
+    MISSING = "missing"
+    TOO_LONG = "too_long"
+    REJECTED = "rejected"
+    """the request itself"""
+    FILTERED = "filtered"
+    RESTING = "resting"
+    """it failed often of late and is left alone for a while"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What a class of failures means."""
+
+    code: ErrorCode = ErrorCode.MODEL_FAILED
+    again: bool = False
+    """the same model may answer when asked again"""
+    counts: bool = False
+    """it speaks against the model's health"""
+    costs: bool = False
+    """the provider may have charged for it"""
+
+
+ADVICE: Final[dict[Failure, Advice]] = {
+    Failure.BUSY: Advice(again=True),
+    Failure.SERVER: Advice(again=True, counts=True),
+    Failure.UNREACHABLE: Advice(code=ErrorCode.UNREACHABLE, again=True, counts=True),
+    Failure.BROKEN: Advice(code=ErrorCode.UNREACHABLE, again=True, counts=True, costs=True),
+    Failure.TIMEOUT: Advice(code=ErrorCode.TIMED_OUT, counts=True, costs=True),
+    Failure.MALFORMED: Advice(again=True, counts=True, costs=True),
+    Failure.KEY: Advice(code=ErrorCode.REFUSED),
+    Failure.CREDIT: Advice(code=ErrorCode.REFUSED),
+    Failure.MISSING: Advice(code=ErrorCode.MISSING_MODEL),
+    Failure.TOO_LONG: Advice(code=ErrorCode.TOO_LARGE),
+    Failure.REJECTED: Advice(),
+    Failure.FILTERED: Advice(code=ErrorCode.REFUSED, costs=True),
+    Failure.RESTING: Advice(),
+}
+
+
+class ProviderError(ModelError):
+    """A failure of one model, with its class. The message names provider and model, and repeats nothing they said."""
+
+    kind = Failure.SERVER
+    retry_after: float | None = None
+    """seconds that the provider asked to wait"""
+    partial = False
+    """a part of the reply had been given out"""
+
+    @property
+    def advice(self) -> Advice:
+        return ADVICE[self.kind]
+
+
+def failure(kind: Failure, message: str, *, hint: str, retry_after: float | None = None) -> ProviderError:
+    """A ProviderError of this class."""
+    error = ProviderError(message, hint=hint, code=ADVICE[kind].code)
+    error.kind, error.retry_after = kind, retry_after
+    return error

@@ -1,0 +1,126 @@
+"""Whether JSON follows a JSON schema: the keywords that replies and tools of language models are described with.
+
+https://json-schema.org/draft/2020-12/json-schema-validation
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+Schema = Mapping[str, Any]
+
+_FENCED: Final = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
+_TYPES: Final[dict[str, Callable[[Any], bool]]] = {
+    "object": lambda value: isinstance(value, dict),
+    "array": lambda value: isinstance(value, list),
+    "string": lambda value: isinstance(value, str),
+    "boolean": lambda value: isinstance(value, bool),
+    "null": lambda value: value is None,
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "integer": lambda value: not isinstance(value, bool) and isinstance(value, int | float) and value == value // 1,
+}
+DEEPEST: Final = 64
+
+
+def json_within(text: str) -> str:
+    """The JSON of a reply: without the fence around it, or the words before and after it."""
+    text = text.strip()
+    if fenced := _FENCED.search(text):
+        return fenced[1]
+    starts = [at for at in (text.find("{"), text.find("[")) if at >= 0]
+    if not starts or min(starts) == 0:
+        return text
+    try:
+        _, end = json.JSONDecoder().raw_decode(text[min(starts) :])
+    except (ValueError, RecursionError):
+        return text
+    return text[min(starts) : min(starts) + end]
+
+
+def first_problem(value: object, schema: Schema) -> str:
+    """Where and how a value first departs from a schema, in words; empty when it follows it."""
+    return next(_problems(value, schema, "$", schema, 0), "")
+
+
+def _problems(value: Any, schema: Any, at: str, root: Schema, depth: int) -> Iterator[str]:
+    if schema is True or depth > DEEPEST:
+        return
+    if schema is False or not isinstance(schema, Mapping):
+        yield f"{at} must not be there"
+        return
+    if "$ref" in schema:
+        yield from _problems(value, _resolved(str(schema["$ref"]), root), at, root, depth + 1)
+    yield from _type_problems(value, schema, at)
+    yield from _choice_problems(value, schema, at, root, depth)
+    yield from _bound_problems(value, schema, at)
+    if isinstance(value, dict):
+        yield from _object_problems(value, schema, at, root, depth)
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _problems(item, schema.get("items", True), f"{at}[{index}]", root, depth + 1)
+
+
+def _type_problems(value: Any, schema: Schema, at: str) -> Iterator[str]:
+    wanted = schema.get("type", [])
+    kinds = [wanted] if isinstance(wanted, str) else list(wanted)
+    if kinds and not any(_TYPES[kind](value) for kind in kinds if kind in _TYPES):
+        yield f"{at} must be of type {' or '.join(kinds)}"
+    if "enum" in schema and not any(_equal(value, item) for item in schema["enum"]):
+        yield f"{at} must be one of {json.dumps(schema['enum'])[:200]}"
+    if "const" in schema and not _equal(value, schema["const"]):
+        yield f"{at} must be {json.dumps(schema['const'])[:200]}"
+
+
+def _choice_problems(value: Any, schema: Schema, at: str, root: Schema, depth: int) -> Iterator[str]:
+    for part in schema.get("allOf", ()):
+        yield from _problems(value, part, at, root, depth + 1)
+    for keyword, allowed in (("anyOf", range(1, 10_000)), ("oneOf", range(1, 2))):
+        parts = schema.get(keyword)
+        if not parts:
+            continue
+        fitting = sum(not any(_problems(value, part, at, root, depth + 1)) for part in parts)
+        if fitting not in allowed:
+            yield f"{at} must follow {'one' if fitting == 0 else 'only one'} of the schemas of {keyword}"
+
+
+def _bound_problems(value: Any, schema: Schema, at: str) -> Iterator[str]:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        for keyword, fits, words in (
+            ("minimum", lambda bound: value >= bound, "at least"),
+            ("maximum", lambda bound: value <= bound, "at most"),
+            ("exclusiveMinimum", lambda bound: value > bound, "more than"),
+            ("exclusiveMaximum", lambda bound: value < bound, "less than"),
+        ):
+            if keyword in schema and not fits(schema[keyword]):
+                yield f"{at} must be {words} {schema[keyword]}"
+    if isinstance(value, str | list):
+        low, high = ("minLength", "maxLength") if isinstance(value, str) else ("minItems", "maxItems")
+        if len(value) < schema.get(low, 0):
+            yield f"{at} must be no shorter than {schema[low]}"
+        if high in schema and len(value) > schema[high]:
+            yield f"{at} must be no longer than {schema[high]}"
+
+
+def _object_problems(value: dict[str, Any], schema: Schema, at: str, root: Schema, depth: int) -> Iterator[str]:
+    known = schema.get("properties", {})
+    for name in schema.get("required", ()):
+        if name not in value:
+            yield f"{at}.{name} is missing"
+    for name, item in value.items():
+        inner = known.get(name, schema.get("additionalProperties", True))
+        yield from _problems(item, inner, f"{at}.{name}", root, depth + 1)
+
+
+def _resolved(reference: str, root: Schema) -> Any:
+    """A `#/…` reference; what cannot be resolved allows everything."""
+    found: Any = root
+    for step in reference.removeprefix("#").strip("/").split("/"):
+        if step:
+            found = found.get(step.replace("~1", "/").replace("~0", "~"), True) if isinstance(found, Mapping) else True
+    return found if reference.startswith("#") else True
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """As JSON has it: true is not 1."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)

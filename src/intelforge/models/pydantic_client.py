@@ -1,0 +1,122 @@
+"""A pydantic-ai model as a `ModelClient`: one exchange, translated both ways."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.settings import ModelSettings, ToolChoice
+
+from intelforge.core.chat import ChatRequest, ChatResponse, Done, Message, Role, StreamEvent
+from intelforge.core.errors import IntelForgeError
+from intelforge.models.protocol import Abilities
+from intelforge.models.pydantic_errors import translated
+from intelforge.models.pydantic_messages import (
+    events_from,
+    finish_from,
+    messages_of,
+    parameters_of,
+    parts_from,
+    tokens_from,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PydanticClient:
+    """Asks the model directly, without an agent. The SDK's own retries are off: the gateway makes them."""
+
+    name: str
+    model: Model[Any]
+    connect: float
+    """seconds to connect"""
+    key: str = ""
+    """the variable that its key is in, for messages"""
+    seed: str = "seed"
+
+    @property
+    def abilities(self) -> Abilities:
+        profile = self.model.profile
+        return Abilities(
+            tools=profile.get("supports_tools", True),
+            json_schema=profile.get("supports_json_schema_output", False),
+            images=profile.get("supports_image_input", True),
+        )
+
+    async def send(self, request: ChatRequest, *, stream: bool, timeout: float) -> AsyncGenerator[StreamEvent, None]:
+        """See ModelClient."""
+        problem: IntelForgeError | None = None
+        parameters = parameters_of(request)
+        settings = self._settings(request, timeout)
+        try:
+            messages = self._messages(request, parameters)
+            if stream:
+                async with self.model.request_stream(messages, settings, parameters) as opened:
+                    async with aclosing(events_from(opened)) as events:
+                        async for event in events:
+                            yield event
+                    response = opened.get()
+            else:
+                response = await self.model.request(messages, settings, parameters)
+        except IntelForgeError as error:
+            problem = error
+        except Exception as error:  # noqa: BLE001 - the boundary to foreign code: its every error becomes one of ours
+            problem = translated(self.name, error, key=self.key)
+        if problem is not None:
+            # Outside of the handler, so that no trace holds what the provider said, which may repeat a key.
+            raise problem
+        yield Done(self._response(response))
+
+    def _response(self, response: ModelResponse) -> ChatResponse:
+        return ChatResponse(
+            parts=parts_from(response.parts),
+            model=self.name,
+            finish_reason=finish_from(response),
+            tokens=tokens_from(response.usage),
+        )
+
+    def _messages(self, request: ChatRequest, parameters: ModelRequestParameters) -> list[ModelMessage]:
+        messages = messages_of(request.messages)
+        plain = self.model.profile.get("supports_inline_system_prompts", False) or not _later_system(request.messages)
+        if plain and not self.model.profile.get("tool_call_id_length"):
+            return messages
+        return self.model.prepare_messages(messages, parameters)
+
+    def _settings(self, request: ChatRequest, timeout: float) -> ModelSettings:
+        settings = ModelSettings(max_retries=0, timeout=httpx2.Timeout(timeout, connect=min(self.connect, timeout)))
+        if request.max_tokens is not None:
+            settings["max_tokens"] = request.max_tokens
+        if request.temperature is not None:
+            settings["temperature"] = request.temperature
+        if request.top_p is not None:
+            settings["top_p"] = request.top_p
+        if request.stop:
+            settings["stop_sequences"] = list(request.stop)
+        if request.seed is not None:
+            if self.seed == "seed":
+                settings["seed"] = request.seed
+            else:
+                settings["extra_body"] = {self.seed: request.seed}
+        if request.tools:
+            settings["tool_choice"] = _choice(request.tool_choice)
+        return settings
+
+
+def _choice(given: str) -> ToolChoice:
+    match given:
+        case "auto" | "none" | "required":
+            return given
+        case _:
+            return [given]
+
+
+def _later_system(messages: tuple[Message, ...]) -> bool:
+    """Whether a system message follows another's."""
+    others = False
+    for message in messages:
+        if message.role is Role.SYSTEM and others:
+            return True
+        others = others or message.role is not Role.SYSTEM
+    return False

@@ -1,0 +1,93 @@
+"""The errors of pydantic-ai and the SDKs below it, made into ours. What they say is left out: it may repeat a key."""
+
+from typing import Final
+
+from pydantic_ai.exceptions import (
+    ContentFilterError,
+    ModelAPIError,
+    ModelAuthenticationError,
+    ModelConnectionError,
+    ModelContextWindowExceededError,
+    ModelHTTPError,
+    ModelNotFoundError,
+    ModelQuotaExceededError,
+    ModelRateLimitError,
+    ModelRequestRejectedError,
+    ModelServerError,
+    ModelTimeoutError,
+    ModelUnavailableError,
+    UnexpectedModelBehavior,
+    UserError,
+)
+
+from intelforge.core.errors import EgressError
+from intelforge.models.failures import Failure, ProviderError, failure
+
+_KINDS: Final[tuple[tuple[type[Exception], Failure], ...]] = (
+    (ModelAuthenticationError, Failure.KEY),
+    (ModelNotFoundError, Failure.MISSING),
+    (ModelQuotaExceededError, Failure.CREDIT),
+    (ModelRateLimitError, Failure.BUSY),
+    (ModelContextWindowExceededError, Failure.TOO_LONG),
+    (ModelRequestRejectedError, Failure.REJECTED),
+    (ModelTimeoutError, Failure.TIMEOUT),
+    (ModelConnectionError, Failure.BROKEN),
+    (ModelServerError, Failure.SERVER),
+    (ModelUnavailableError, Failure.SERVER),
+    (ContentFilterError, Failure.FILTERED),
+    (UnexpectedModelBehavior, Failure.MALFORMED),
+    (ModelAPIError, Failure.SERVER),
+    (UserError, Failure.REJECTED),
+)
+_WORDS: Final[dict[Failure, tuple[str, str]]] = {
+    Failure.KEY: ("refused the key", "check {key} and what it may use"),
+    Failure.MISSING: ("is not there", "check its name{pull}"),
+    Failure.CREDIT: ("has no credit left", "top up the account, or choose another model"),
+    Failure.BUSY: ("is asked too often", "wait a minute, or name another model after it in llm"),
+    Failure.TOO_LONG: ("cannot read so much", "ask for less, or choose a model with a larger context window"),
+    Failure.REJECTED: ("cannot do what was asked", "check what it can do: intelforge models check {name}"),
+    Failure.TIMEOUT: ("took too long to answer", "raise llm_timeout, or choose another model"),
+    Failure.UNREACHABLE: ("cannot be reached", "start it, or check the connection"),
+    Failure.BROKEN: ("broke off its reply", "try again, or name another model after it in llm"),
+    Failure.SERVER: ("failed", "try again, or name another model after it in llm"),
+    Failure.FILTERED: ("refused to answer", "ask in other words, or choose another model"),
+    Failure.MALFORMED: ("gave no usable reply", "try again, or choose another model"),
+}
+_UNSENT: Final = ("pool", "connect")
+
+
+def translated(name: str, error: Exception, *, key: str) -> ProviderError | EgressError:
+    """One of our errors in place of a foreign one; `key` names the variable that the key is in."""
+    refused = _egress_error(error)
+    if refused is not None:
+        return refused
+    kind = next((kind for foreign, kind in _KINDS if isinstance(error, foreign)), Failure.MALFORMED)
+    if isinstance(error, ModelConnectionError) and error.phase in _UNSENT:
+        kind = Failure.UNREACHABLE
+    what, hint = _WORDS[kind]
+    status = error.status_code if isinstance(error, ModelHTTPError) else _status(error)
+    if status and 300 <= status < 400:
+        kind, what, hint = Failure.REJECTED, "answered with a redirect, which is not followed", "check its address"
+    shown = f" (HTTP {status})" if status else ""
+    pull = f", or pull it: ollama pull {name.partition(':')[2]}" if name.startswith("ollama:") else ""
+    after = error.retry_after if isinstance(error, ModelAPIError) else None
+    return failure(
+        kind,
+        f"{name} {what}{shown}",
+        hint=hint.format(key=key or "its key", pull=pull, name=name),
+        retry_after=after,
+    )
+
+
+def _status(error: Exception) -> int:
+    found = getattr(error.__cause__, "status_code", 0)
+    return found if isinstance(found, int) else 0
+
+
+def _egress_error(error: BaseException | None) -> EgressError | None:
+    """The refusal by egress that the libraries above it have wrapped, if that is what happened."""
+    while error is not None:
+        if isinstance(error, EgressError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None

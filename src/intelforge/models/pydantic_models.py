@@ -1,0 +1,77 @@
+"""The providers' SDKs, made to use the HTTP client they are given. Slow to import: the gateway does so when needed."""
+
+from typing import Any
+
+import httpx2
+from openai import Omit, omit
+from pydantic_ai.models import Model
+from pydantic_ai.models.ollama import OllamaModel
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models.openrouter import OpenRouterModel
+from pydantic_ai.profiles import ModelProfile, merge_profile
+from pydantic_ai.profiles.openai import OpenAIModelProfile
+from pydantic_ai.providers.deepseek import DeepSeekProvider
+from pydantic_ai.providers.ollama import OllamaProvider
+from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
+from pydantic_ai.providers.openrouter import OpenRouterProvider
+
+from intelforge.models.key_binding import NO_KEY, bound_client
+from intelforge.models.providers import Provider
+from intelforge.models.targets import Target
+
+
+def open_model(target: Target, client: httpx2.AsyncClient) -> Model[Any]:
+    """The pydantic-ai model of a target. Its library has no key: what it sends gets it on the way out.
+
+    Raises ImportError when the provider's SDK is not installed.
+    """
+    bound = bound_client(target, client)
+    match target.provider:
+        case "openai":
+            return OpenAIChatModel(
+                target.model, provider=OpenAIProvider(base_url=target.base_url, api_key=NO_KEY, http_client=bound)
+            )
+        case "anthropic":
+            return _anthropic(target, bound)
+        case "ollama":
+            return OllamaModel(
+                target.model, provider=OllamaProvider(base_url=target.base_url, api_key=NO_KEY, http_client=bound)
+            )
+        case "openrouter":
+            return OpenRouterModel(target.model, provider=OpenRouterProvider(api_key=NO_KEY, http_client=bound))
+        case "deepseek":
+            return OpenAIChatModel(target.model, provider=DeepSeekProvider(api_key=NO_KEY, http_client=bound))
+    return _compatible(target, bound)
+
+
+class _WithoutStreamOptions(OpenAIChatModel):
+    """For servers that refuse the field; they send the counts of tokens unasked."""
+
+    def _get_stream_options(self, model_settings: Any) -> Omit:  # type: ignore[override]
+        return omit
+
+
+def _compatible(target: Target, client: httpx2.AsyncClient) -> Model[Any]:
+    provider = OpenAICompatibleProvider(target.provider, base_url=target.base_url, api_key=NO_KEY, http_client=client)
+    profile = merge_profile(provider.model_profile(target.model), _profile(target.facts) if target.facts else None)
+    kind = OpenAIChatModel if target.facts is None or target.facts.stream_options else _WithoutStreamOptions
+    return kind(target.model, provider=provider, profile=profile)
+
+
+def _profile(facts: Provider) -> ModelProfile:
+    profile = OpenAIModelProfile(
+        openai_chat_supports_max_completion_tokens=facts.max_completion_tokens, supports_tools=facts.tools
+    )
+    if not facts.json_schema:
+        profile["supports_json_schema_output"] = False
+    return profile
+
+
+def _anthropic(target: Target, client: httpx2.AsyncClient) -> Model[Any]:
+    # The SDK is an extra.
+    from pydantic_ai.models.anthropic import AnthropicModel
+    from pydantic_ai.providers.anthropic import AnthropicProvider
+
+    provider = AnthropicProvider(api_key=NO_KEY, base_url=target.base_url, http_client=client)
+    return AnthropicModel(target.model, provider=provider)

@@ -1,0 +1,300 @@
+"""What a model cannot do by itself, done around it: replies by a schema, and tools for models that have none.
+
+A schema that the provider does not hold the model to goes into the prompt; the reply is checked, and repaired once. A
+model without tools is asked for JSON that says which tool it wants with which arguments; that becomes a tool call.
+"""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from intelforge.core.chat import (
+    ChatRequest,
+    ChatResponse,
+    Done,
+    FinishReason,
+    Message,
+    Part,
+    Role,
+    StreamEvent,
+    Text,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    ToolResult,
+)
+from intelforge.models.failures import Failure, ProviderError, failure
+from intelforge.models.json_schema import first_problem, json_within
+from intelforge.models.protocol import Abilities, Exchange, Responder
+
+REPLY: Final = "reply"
+"""how a model without tools says that it answers in words"""
+_BY_SCHEMA: Final = "Reply with JSON only, without any other words, that follows this JSON schema:\n{schema}"
+_BY_TOOLS: Final = """\
+You can use these tools:
+{tools}
+Reply with one JSON object and nothing else. To use a tool: {{"tool": NAME, "arguments": {{…}}}}, with arguments that \
+follow the tool's JSON schema. {otherwise}"""
+_IN_WORDS: Final = 'To answer in words: {"reply": "your answer"}.'
+_ONE_NEEDED: Final = "You must use a tool now."
+_AGAIN: Final = "That is not what was asked for: {problem}. Reply again, with the corrected JSON only."
+
+
+@dataclass(slots=True)
+class Adapted:
+    """A responder that follows schemas and calls tools whether or not its model can.
+
+    What a provider turns out to reject is remembered, and done around the model from then on.
+    """
+
+    inner: Responder
+    _lacking: set[str] = field(default_factory=set)
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    @property
+    def local(self) -> bool:
+        return self.inner.local
+
+    @property
+    def abilities(self) -> Abilities:
+        can = self.inner.abilities
+        return replace(
+            can,
+            tools=can.tools and "tools" not in self._lacking,
+            json_schema=can.json_schema and "json_schema" not in self._lacking,
+        )
+
+    async def run(self, exchange: Exchange) -> AsyncGenerator[StreamEvent, None]:
+        """See Responder."""
+        request, given = exchange.request, False
+        try:
+            async with aclosing(self._run(exchange)) as events:
+                async for event in events:
+                    given = True
+                    yield event
+            return
+        except ProviderError as error:
+            if given or error.kind is not Failure.REJECTED or not self._learned(request):
+                raise
+        async with aclosing(self._run(exchange)) as events:
+            async for event in events:
+                yield event
+
+    def _learned(self, request: ChatRequest) -> bool:
+        """Whether doing without what the provider seems to lack may help."""
+        can = self.abilities
+        wanted = {"tools": request.tools and can.tools, "json_schema": request.output_schema and can.json_schema}
+        found = {name for name, asked in wanted.items() if asked}
+        self._lacking |= found
+        return bool(found)
+
+    def _run(self, exchange: Exchange) -> AsyncGenerator[StreamEvent, None]:
+        request, can = exchange.request, self.abilities
+        if request.tools and not can.tools:
+            if request.tool_choice == "none":
+                return self.inner.run(replace(exchange, request=replace(request, tools=())))
+            return self._checked(exchange, tools_by_prompt(request, can), _ByTools(request))
+        if request.output_schema is not None and can.json_schema and exchange.stream:
+            return self._live(exchange, _BySchema(request))
+        if request.output_schema is not None:
+            plain = request if can.json_schema else schema_by_prompt(request)
+            return self._checked(exchange, plain, _BySchema(request))
+        return self.inner.run(exchange)
+
+    async def _checked(
+        self, exchange: Exchange, request: ChatRequest, reading: "_ByTools | _BySchema"
+    ) -> AsyncGenerator[StreamEvent, None]:
+        """The reply once it has been read, after one repair if it needs one; given out when it is whole."""
+        response = await self._whole(exchange, request)
+        problem = reading.problem(response)
+        if problem:
+            response = await self._whole(exchange, _repaired(request, response, problem))
+            problem = reading.problem(response)
+        if problem:
+            raise self._unfit(problem)
+        response = reading.read(response)
+        if exchange.stream:
+            for event in _pieces(response):
+                yield event
+        yield Done(response)
+
+    async def _live(self, exchange: Exchange, reading: "_BySchema") -> AsyncGenerator[StreamEvent, None]:
+        """The reply as it comes, of a model that its provider holds to the schema."""
+        async with aclosing(self.inner.run(exchange)) as events:
+            async for event in events:
+                if isinstance(event, Done) and (problem := reading.problem(event.response)):
+                    raise self._unfit(problem)
+                yield event
+
+    def _unfit(self, problem: str) -> ProviderError:
+        return failure(
+            Failure.MALFORMED,
+            f"{self.name} does not write the JSON it is asked for: {problem}",
+            hint="choose a model that can: intelforge models check",
+        )
+
+    async def _whole(self, exchange: Exchange, request: ChatRequest) -> ChatResponse:
+        async with aclosing(self.inner.run(replace(exchange, request=request))) as events:
+            async for event in events:
+                if isinstance(event, Done):
+                    return event.response
+        raise failure(Failure.MALFORMED, f"{self.name} gave no usable reply", hint="choose another model")
+
+
+@dataclass(frozen=True, slots=True)
+class _BySchema:
+    request: ChatRequest
+
+    def problem(self, response: ChatResponse) -> str:
+        if response.tool_calls:
+            return ""
+        try:
+            value = json.loads(json_within(response.text))
+        except (ValueError, RecursionError):
+            return "it is no JSON"
+        return first_problem(value, self.request.output_schema or {})
+
+    def read(self, response: ChatResponse) -> ChatResponse:
+        """With the JSON alone as its text."""
+        if response.tool_calls:
+            return response
+        return replace(response, parts=_with_text(response, json_within(response.text)))
+
+
+@dataclass(frozen=True, slots=True)
+class _ByTools:
+    request: ChatRequest
+
+    def problem(self, response: ChatResponse) -> str:
+        try:
+            value = json.loads(json_within(response.text))
+        except (ValueError, RecursionError):
+            # Words instead of JSON are an answer, unless a tool is needed or they must follow a schema.
+            strict = self.request.tool_choice != "auto" or self.request.output_schema is not None
+            return "it is no JSON" if strict else ""
+        if not isinstance(value, dict):
+            return "it is no JSON object"
+        if "tool" not in value:
+            return self._problem_in_words(value)
+        tools = {tool.name: tool for tool in self.request.tools}
+        if value["tool"] not in tools or (self._named and value["tool"] != self._named):
+            return f"the tool must be one of {', '.join([self._named] if self._named else tools)}"
+        return first_problem(value.get("arguments", {}), tools[value["tool"]].parameters)
+
+    @property
+    def _named(self) -> str:
+        return "" if self.request.tool_choice in ("auto", "required") else self.request.tool_choice
+
+    def _problem_in_words(self, value: dict[str, Any]) -> str:
+        if self.request.tool_choice != "auto":
+            return "it names no tool"
+        if REPLY not in value:
+            return f"it has neither 'tool' nor {REPLY!r}"
+        return first_problem(value[REPLY], self.request.output_schema) if self.request.output_schema else ""
+
+    def read(self, response: ChatResponse) -> ChatResponse:
+        """With the tool call, or the words, that the JSON stands for."""
+        try:
+            value = json.loads(json_within(response.text))
+        except (ValueError, RecursionError):
+            return response
+        if "tool" not in value:
+            said = value[REPLY]
+            text = said if isinstance(said, str) and not self.request.output_schema else json.dumps(said)
+            return replace(response, parts=_with_text(response, text))
+        calls = sum(isinstance(part, ToolCall) for turn in self.request.messages for part in turn.parts)
+        call = ToolCall(id=f"call_{calls + 1}", name=value["tool"], arguments=json.dumps(value.get("arguments", {})))
+        kept = tuple(part for part in response.parts if not isinstance(part, Text))
+        return replace(response, parts=(*kept, call), finish_reason=FinishReason.TOOL_CALLS)
+
+
+def schema_by_prompt(request: ChatRequest) -> ChatRequest:
+    """The request with its schema in words."""
+    words = _BY_SCHEMA.format(schema=json.dumps(request.output_schema, ensure_ascii=False))
+    return replace(request, messages=_instructed(request.messages, words), output_schema=None)
+
+
+def tools_by_prompt(request: ChatRequest, can: Abilities) -> ChatRequest:
+    """The request with its tools in words, and earlier calls and results too."""
+    tools = [
+        {"name": tool.name, "description": tool.description, "arguments": dict(tool.parameters)}
+        for tool in request.tools
+    ]
+    otherwise = _IN_WORDS if request.tool_choice == "auto" else _ONE_NEEDED
+    if request.output_schema is not None and request.tool_choice == "auto":
+        otherwise = f"{_IN_WORDS} Your answer must follow: {json.dumps(request.output_schema, ensure_ascii=False)}"
+    words = _BY_TOOLS.format(tools=json.dumps(tools, ensure_ascii=False), otherwise=otherwise)
+    messages = tuple(_told(message) for message in request.messages)
+    return replace(
+        request,
+        messages=_instructed(messages, words),
+        tools=(),
+        tool_choice="auto",
+        output_schema=_call_schema(request) if can.json_schema else None,
+    )
+
+
+def _call_schema(request: ChatRequest) -> dict[str, Any]:
+    """What a reply may be: a call of one of the tools, or words."""
+    named = request.tool_choice not in ("auto", "required")
+    calls = [
+        _strict(tool={"const": tool.name}, arguments=dict(tool.parameters))
+        for tool in request.tools
+        if not named or tool.name == request.tool_choice
+    ]
+    said = _strict(reply=request.output_schema or {"type": "string"})
+    return {"anyOf": [*calls, said] if request.tool_choice == "auto" else calls}
+
+
+def _strict(**properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _told(message: Message) -> Message:
+    """Calls as the JSON the model wrote, results as words of the user."""
+    if message.role is Role.TOOL:
+        results = [part for part in message.parts if isinstance(part, ToolResult)]
+        said = "\n".join(f"The tool {part.name} gave: {part.content}" for part in results)
+        return replace(message, role=Role.USER, parts=(Text(said),))
+    if not any(isinstance(part, ToolCall) for part in message.parts):
+        return message
+    return replace(message, parts=tuple(_told_part(part) for part in message.parts))
+
+
+def _told_part(part: Part) -> Part:
+    if not isinstance(part, ToolCall):
+        return part
+    return Text(f'{{"tool": {json.dumps(part.name)}, "arguments": {part.arguments or "{}"}}}')
+
+
+def _instructed(messages: tuple[Message, ...], words: str) -> tuple[Message, ...]:
+    """With these words at the end of the first system message, or as one."""
+    if messages and messages[0].role is Role.SYSTEM:
+        return (replace(messages[0], parts=(*messages[0].parts, Text(f"\n\n{words}"))), *messages[1:])
+    return (Message.of(Role.SYSTEM, words, pinned=True), *messages)
+
+
+def _repaired(request: ChatRequest, response: ChatResponse, problem: str) -> ChatRequest:
+    wrote = Message.of(Role.ASSISTANT, response.text)
+    return replace(request, messages=(*request.messages, wrote, Message.of(Role.USER, _AGAIN.format(problem=problem))))
+
+
+def _with_text(response: ChatResponse, text: str) -> tuple[Part, ...]:
+    return (*(part for part in response.parts if not isinstance(part, Text)), Text(text))
+
+
+def _pieces(response: ChatResponse) -> list[StreamEvent]:
+    found: list[StreamEvent] = [TextDelta(response.text)] if response.text else []
+    for index, call in enumerate(response.tool_calls):
+        found.append(ToolCallDelta(index=index, id=call.id, name=call.name, arguments=call.arguments))
+    return found

@@ -1,0 +1,167 @@
+"""What a language model's URL names.
+
+    none:                     no language model
+    auto                      the best model of a running Ollama, else none
+    ollama:NAME               a model of the Ollama at OLLAMA_HOST
+    openai:NAME  anthropic:NAME  gemini:NAME …   a hosted provider, see `providers`
+    portkey:@PROVIDER/NAME  portkey:NAME         through Portkey's virtual keys
+    http(s)://HOST/v1#NAME    any server with an OpenAI-compatible API
+    URL, URL, …               a chain: the next is asked when one fails
+Any other scheme is looked for among the plug-ins of the entry-point group `intelforge.language_models`.
+"""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx2
+
+from intelforge.core.errors import ConfigError, ErrorCode, ModelError
+from intelforge.core.registry import scheme_of
+from intelforge.core.settings import LANGUAGE_MODEL_CHAIN
+from intelforge.models.ollama import is_remote, ollama_url
+from intelforge.models.providers import COMPATIBLE, OLLAMA, PORTKEY_VIRTUAL_KEY, PROVIDERS, Provider
+
+COMPATIBLE_KEY: Final = COMPATIBLE.keys[0]
+"""The environment variable that holds the key of an OpenAI-compatible server, if it wants one."""
+NONE: Final = ("none:", "none")
+AUTO: Final = ("auto:", "auto")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A language model's URL, read."""
+
+    url: str
+    provider: str
+    """its scheme, `compatible`, or the scheme of a plug-in"""
+    model: str
+    facts: Provider | None = None
+    """None for a plug-in"""
+    base_url: str = ""
+    key: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """sent to the provider's host with each request, beside the key"""
+    local: bool = False
+    """costs nothing, and what it is asked stays on this machine"""
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider}:{self.model}"
+
+
+def split_chain(url: str) -> tuple[str, ...]:
+    """The URLs of a chain, in their order. Raises ConfigError when one of several cannot be part of a chain."""
+    urls = tuple(part for part in LANGUAGE_MODEL_CHAIN.split(url.strip()) if part)
+    if len(urls) > 1 and (odd := [part for part in urls if part in NONE]):
+        raise ConfigError(f"{odd[0]!r} cannot be part of a chain", hint="leave it out")
+    return urls
+
+
+def read_target(url: str, *, environment: Mapping[str, str] = os.environ) -> Target:
+    """What one URL names, with base URL and key. Raises ConfigError, and ModelError when the key is missing."""
+    provider, name = scheme_of(url), url.partition(":")[2].strip()
+    if provider in ("http", "https"):
+        return _compatible(url, environment)
+    if provider in ("ollama", *PROVIDERS) and not name:
+        raise ConfigError(f"llm {url!r} names no model", hint=f"write it as {provider}:MODEL")
+    if provider == "ollama":
+        base = f"{ollama_url(environment)}/v1"
+        local = not is_remote(name) and is_loopback(httpx2.URL(base).host)
+        return Target(url=url, provider=provider, model=name, facts=OLLAMA, base_url=base, local=local)
+    if provider in PROVIDERS:
+        return _hosted(url, PROVIDERS[provider], name, environment)
+    return Target(url=url, provider=provider, model=name, local=True)
+
+
+def hosts_of(url: str, *, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """The `host:port` of each model that the user named by this URL, which may be private ones: for egress to allow."""
+    return tuple(host for part in split_chain(url) for host in _host_of(part, environment))
+
+
+def _host_of(url: str, environment: Mapping[str, str]) -> tuple[str, ...]:
+    scheme = url.partition(":")[0].strip().lower()
+    if scheme not in ("auto", "ollama", "http", "https"):
+        return ()
+    place = httpx2.URL(ollama_url(environment)) if scheme in ("auto", "ollama") else _parsed(url)
+    host = f"[{place.host}]" if ":" in place.host else place.host
+    return (f"{host}:{place.port or (443 if place.scheme == 'https' else 80)}",)
+
+
+def _hosted(url: str, facts: Provider, name: str, environment: Mapping[str, str]) -> Target:
+    headers = _portkey_headers(name, environment) if facts.scheme == "portkey" else {}
+    return Target(
+        url=url,
+        provider=facts.scheme,
+        model=name,
+        facts=facts,
+        base_url=facts.base_url,
+        key=_key(facts, environment),
+        headers=headers,
+    )
+
+
+def _portkey_headers(name: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """`@PROVIDER/MODEL` says itself whose key is spent; for a plain name the virtual key must be set."""
+    provider, slash, model = name.partition("/")
+    if name.startswith("@"):
+        if not slash or not model or len(provider) < 2:
+            raise ConfigError(f"llm 'portkey:{name}' names no model", hint="write it as portkey:@PROVIDER/MODEL")
+        return {"x-portkey-provider": provider}
+    virtual = environment.get(PORTKEY_VIRTUAL_KEY, "").strip()
+    if not virtual:
+        raise ModelError(
+            f"portkey:{name} does not say whose key is spent, and {PORTKEY_VIRTUAL_KEY} is not set",
+            hint=f"write it as portkey:@PROVIDER/MODEL, or export {PORTKEY_VIRTUAL_KEY}=…",
+            code=ErrorCode.REFUSED,
+        )
+    return {"x-portkey-virtual-key": virtual}
+
+
+def _compatible(url: str, environment: Mapping[str, str]) -> Target:
+    place = _parsed(url)
+    if not place.fragment:
+        raise ConfigError(f"llm {url!r} names no model", hint="write it as http://HOST/v1#MODEL")
+    return Target(
+        url=url,
+        provider="compatible",
+        model=place.fragment,
+        facts=COMPATIBLE,
+        base_url=str(place.copy_with(fragment=None)),
+        key=environment.get(COMPATIBLE_KEY, "").strip(),
+        local=is_loopback(place.host),
+    )
+
+
+def _parsed(url: str) -> httpx2.URL:
+    try:
+        place = httpx2.URL(url)
+    except httpx2.InvalidURL as error:
+        raise ConfigError("llm is not a valid URL", hint="write it as http://HOST/v1#MODEL") from error
+    if not place.host or place.userinfo:
+        raise ConfigError(
+            "llm must be a URL with a host and without a password",
+            hint=f"write it as http://HOST/v1#MODEL and put the key into {COMPATIBLE_KEY}",
+        )
+    return place
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _key(facts: Provider, environment: Mapping[str, str]) -> str:
+    for variable in facts.keys:
+        if key := environment.get(variable, "").strip():
+            return key
+    variable = facts.keys[0]
+    raise ModelError(
+        f"the language model provider {facts.scheme!r} needs a key, and {' or '.join(facts.keys)} is not set",
+        hint=f"export {variable}=…, or run: intelforge config set llm none:",
+        code=ErrorCode.REFUSED,
+    )
