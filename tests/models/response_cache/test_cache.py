@@ -1,6 +1,7 @@
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from intelforge.core.chat import (
     Accounting,
+    Attempt,
     ChatRequest,
     ChatResponse,
     Done,
@@ -26,10 +28,12 @@ from intelforge.core.chat import (
     ToolCall,
 )
 from intelforge.core.errors import BackendError, ConfigError, ModelError
+from intelforge.models.gateway_model import Candidate, GatewayModel, Lent
+from intelforge.models.protocol import Abilities, Exchange
+from intelforge.models.resilience import CircuitBreaker
 from intelforge.models.response_cache.cache import ResponseCache
-from intelforge.models.response_cache.cached_model import CachedModel
 from intelforge.models.response_cache.disk import DiskReplies
-from intelforge.models.response_cache.keys import Rules
+from intelforge.models.response_cache.keys import Rules, request_key
 from intelforge.models.response_cache.open import open_replies
 from intelforge.models.response_cache.similar import Similar
 from intelforge.testing.reply_store import Clock
@@ -47,23 +51,28 @@ TOOL = Tool(name="look", description="Looks.", parameters={"type": "object", "pr
 
 @dataclass
 class Counting:
-    """Gives one reply and counts how often it was asked."""
+    """A model of a chain that gives one reply and counts how often it was asked."""
 
     reply: ChatResponse = REPLY
     name: str = "openai:gpt-5"
+    local: bool = False
+    abilities: Abilities = field(default_factory=Abilities)
     asked: int = 0
     error: Exception | None = None
 
-    async def respond(self, request: ChatRequest) -> ChatResponse:
+    async def run(self, exchange: Exchange) -> AsyncGenerator[StreamEvent, None]:
         self.asked += 1
         if self.error:
             raise self.error
-        return self.reply
+        exchange.attempts.append(Attempt(model=self.name, seconds=0.1, cost_usd=self.reply.cost_usd))
+        if exchange.stream:
+            yield TextDelta(self.reply.text)
+        yield Done(self.reply)
 
-    async def stream(self, request: ChatRequest) -> AsyncIterator[StreamEvent]:
-        reply = await self.respond(request)
-        yield TextDelta(reply.text)
-        yield Done(reply)
+
+def cached(inner: Counting, cache: ResponseCache) -> GatewayModel:
+    candidate = Candidate(inner.name, inner, CircuitBreaker(name=inner.name))
+    return GatewayModel(name=inner.name, candidates=(candidate,), lent=Lent(cache=cache))
 
 
 @dataclass
@@ -95,7 +104,8 @@ async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[DiskReplies]:
 
 async def test_the_same_request_is_answered_once_and_the_second_costs_nothing(store: DiskReplies, clock: Clock) -> None:
     inner = Counting()
-    model = CachedModel(inner, ResponseCache(store, clock=clock))
+    cache = ResponseCache(store, clock=clock)
+    model = cached(inner, cache)
     first = await model.respond(REQUEST)
     clock.now += 7200
     second = await model.respond(REQUEST)
@@ -105,8 +115,8 @@ async def test_the_same_request_is_answered_once_and_the_second_costs_nothing(st
     assert second.text == first.text
     assert (second.cost_usd, second.tokens) == (0.0, Tokens())
     assert "from the cache, where it is since 2 hours, which saves 0.25" in second.notes[0]
-    assert model.cache.counts.hits == 1
-    assert model.cache.counts.saved_usd == 0.25
+    assert cache.counts.hits == 1
+    assert cache.counts.saved_usd == 0.25
 
 
 def changed(**values: Any) -> ChatRequest:
@@ -175,10 +185,20 @@ async def test_tools_may_come_in_any_order(store: DiskReplies) -> None:
 
 async def test_replies_never_cross_access_lists(store: DiskReplies) -> None:
     cache = ResponseCache(store, similar=Similar(embed=Words(), threshold=0.5))
-    await cache.of(["alice", "staff"]).keep(REQUEST, REPLY, model="m:m")
-    assert await cache.of(["staff", "alice", "alice"]).find(REQUEST, model="m:m") is not None
-    for principals in (["alice"], ["staff"], ["alice", "staff", "bob"], []):
-        assert await cache.of(principals).find(REQUEST, model="m:m") is None
+    await cache.keep(changed(principals=("alice", "staff")), REPLY, model="m:m")
+    assert await cache.find(changed(principals=("staff", "alice", "alice")), model="m:m") is not None
+    for principals in (("alice",), ("staff",), ("alice", "staff", "bob"), ()):
+        assert await cache.find(changed(principals=principals), model="m:m") is None
+
+
+@pytest.mark.parametrize("purpose", ["probe", "bench"])
+async def test_what_measures_a_model_is_always_asked(store: DiskReplies, purpose: str) -> None:
+    request = changed(accounting=Accounting(purpose=purpose))
+    cache = ResponseCache(store)
+    await cache.keep(request, REPLY, model="m:m")
+    assert await store.count() == 0
+    await cache.keep(changed(accounting=Accounting()), REPLY, model="m:m")
+    assert await cache.find(request, model="m:m") is None
 
 
 @pytest.mark.parametrize(
@@ -224,21 +244,20 @@ async def test_a_temperature_is_not_cached_unless_that_is_wanted(store: DiskRepl
 
 async def test_an_error_is_not_cached(store: DiskReplies) -> None:
     inner = Counting(error=ModelError("openai:gpt-5 is down"))
-    model = CachedModel(inner, ResponseCache(store))
+    model = cached(inner, ResponseCache(store))
     for _ in range(2):
         with pytest.raises(ModelError):
             await model.respond(REQUEST)
     assert inner.asked == 2
 
 
-async def test_a_stream_is_kept_at_its_end_and_replayed_in_pieces(store: DiskReplies) -> None:
+async def test_a_stream_is_kept_at_its_end_and_replayed(store: DiskReplies) -> None:
     inner = Counting(replace(REPLY, parts=(Text("word " * 40),)))
-    model = CachedModel(inner, ResponseCache(store))
+    model = cached(inner, ResponseCache(store))
     first = [event async for event in model.stream(REQUEST)]
     second = [event async for event in model.stream(REQUEST)]
     assert inner.asked == 1
     pieces = [event.text for event in second if isinstance(event, TextDelta)]
-    assert len(pieces) > 1
     assert "".join(pieces) == "word " * 40
     assert isinstance(first[-1], Done)
     assert isinstance(second[-1], Done)
@@ -248,31 +267,26 @@ async def test_a_stream_is_kept_at_its_end_and_replayed_in_pieces(store: DiskRep
 
 
 async def test_a_stream_that_is_left_is_not_kept(store: DiskReplies) -> None:
-    model = CachedModel(Counting(), ResponseCache(store))
-    async for _ in model.stream(REQUEST):
-        break
+    model = cached(Counting(), ResponseCache(store))
+    async with aclosing(model.stream(REQUEST)) as events:
+        assert await anext(events) == TextDelta(REPLY.text)
     assert await store.count() == 0
 
 
-async def test_a_store_that_is_gone_is_a_note_and_no_error(tmp_path: Path) -> None:
+async def test_a_store_that_is_gone_is_told_and_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     store = DiskReplies(tmp_path / "file" / "responses.db")
-    inner = Counting()
-    model = CachedModel(inner, ResponseCache(store))
+    inner, cache = Counting(), ResponseCache(store)
+    model = cached(inner, cache)
     for _ in range(2):
-        reply = await model.respond(REQUEST)
-        assert reply.text == "Use sorted()."
-        assert any("cannot be used" in note for note in reply.notes)
-    last = [event async for event in model.stream(REQUEST)][-1]
-    assert isinstance(last, Done)
-    assert any("cannot be used" in note for note in last.response.notes)
+        assert (await model.respond(REQUEST)).text == "Use sorted()."
+    assert inner.asked == 2
+    assert "cannot be used" in cache.trouble
     await store.close()
 
 
 async def test_a_reply_that_was_damaged_is_asked_for_again(store: DiskReplies) -> None:
-    from intelforge.models.response_cache.keys import Scope, request_key
-
-    key = request_key(REQUEST, model="openai:gpt-5", scope=Scope.of(REQUEST))
+    key = request_key(REQUEST, model="openai:gpt-5")
     await store.put(key, b"\0\0\0\0not what was written")
     assert await ResponseCache(store).find(REQUEST, model="openai:gpt-5") is None
 
@@ -334,7 +348,7 @@ async def test_without_vectors_only_the_same_request_is_found_and_it_is_told(sto
 
 
 async def test_many_may_ask_at_once(store: DiskReplies) -> None:
-    model = CachedModel(Counting(), ResponseCache(store))
+    model = cached(Counting(), ResponseCache(store))
     replies = await asyncio.gather(*(model.respond(REQUEST) for _ in range(20)))
     assert {reply.text for reply in replies} == {"Use sorted()."}
     assert await store.count() == 1

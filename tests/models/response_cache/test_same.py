@@ -1,10 +1,14 @@
+import gzip
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intelforge.core.errors import InvalidInputError
+from intelforge.core.errors import InvalidInputError, NotFoundError
 from intelforge.models.response_cache.measure import Labelled, measure
+from intelforge.models.response_cache.questions import read_questions
 from intelforge.models.response_cache.same import difference
 
 
@@ -58,3 +62,33 @@ def test_hits_are_counted_true_and_false() -> None:
 def test_one_question_tells_nothing() -> None:
     with pytest.raises(InvalidInputError):
         measure([Labelled(text="a", group="a")], np.ones((1, 3), np.float32))
+
+
+def test_questions_are_read_with_what_groups_them(tmp_path: Path) -> None:
+    file = tmp_path / "questions.jsonl.gz"
+    lines = (
+        '{"text": "sort a list", "relevant": ["d1"]}',
+        '{"question": "order a list", "relevant": ["d1"]}',
+        '{"prompt": "reverse\u2028it"}',
+        '{"prompt": "reverse\u2028it"}',
+        "",
+        "a plain line",
+    )
+    file.write_bytes(gzip.compress("\n".join(lines).encode()))
+    found = read_questions(file)
+    assert [question.text for question in found] == ["sort a list", "order a list", "reverse\u2028it", "a plain line"]
+    assert found[0].group == found[1].group
+    assert len({question.group for question in found}) == 3
+
+
+@pytest.mark.parametrize("line", ['{"text": ', '{"other": "x"}'])
+def test_a_line_that_is_no_question_is_named(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "questions.jsonl"
+    file.write_text(f"a question\n{line}\n")
+    with pytest.raises(InvalidInputError, match="line 2"):
+        read_questions(file)
+
+
+def test_a_file_of_questions_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="none"):
+        read_questions(tmp_path / "none")

@@ -1,12 +1,12 @@
 """The cache of replies: exact by request, and by similarity where that is wanted. A hit costs nothing and says so."""
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from intelforge.core.chat import Attempt, ChatRequest, ChatResponse, Timings, Tokens
 from intelforge.core.errors import IntelForgeError
-from intelforge.models.response_cache.keys import Rules, Scope, frame_key, question_of, request_key
+from intelforge.models.response_cache.keys import Rules, frame_key, question_of, request_key
 from intelforge.models.response_cache.protocol import Question, ReplyStore
 from intelforge.models.response_cache.similar import Similar, Vector, best_match, vector_of
 from intelforge.models.response_cache.stored import Kept, pack, unpack
@@ -26,7 +26,7 @@ class CacheCounts:
 
 
 class ResponseCache:
-    """Replies by request, for one access list. Nothing here raises for want of the store: it is told in notes."""
+    """Replies by request and by whom it is for. Nothing here raises for want of the store: `trouble` tells it."""
 
     def __init__(
         self,
@@ -34,24 +34,14 @@ class ResponseCache:
         *,
         rules: Rules | None = None,
         similar: Similar | None = None,
-        principals: Iterable[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.counts = CacheCounts()
         self._store = store
         self._rules = rules or Rules()
         self._similar = similar
-        self._principals = tuple(principals)
         self._clock = clock
         self._trouble = ""
-
-    def of(self, principals: Iterable[str]) -> "ResponseCache":
-        """The same cache for another access list: replies never cross from one to another."""
-        found = ResponseCache(
-            self._store, rules=self._rules, similar=self._similar, principals=principals, clock=self._clock
-        )
-        found.counts = self.counts
-        return found
 
     @property
     def trouble(self) -> str:
@@ -63,10 +53,10 @@ class ResponseCache:
         if self._rules.refuses_request(request):
             self.counts.refused += 1
             return None
-        began, scope = time.perf_counter(), self._scope(request)
-        kept, note = await self._kept(request_key(request, model=model, scope=scope)), ""
+        began = time.perf_counter()
+        kept, note = await self._kept(request_key(request, model=model)), ""
         if kept is None and self._similar is not None and not self.trouble:
-            kept, note = await self._found_similar(request, model, scope, self._similar)
+            kept, note = await self._found_similar(request, model, self._similar)
         if kept is None:
             self.counts.misses += 1
             return None
@@ -79,8 +69,7 @@ class ResponseCache:
         """Keeps a reply, unless the rules are against it."""
         if self._rules.refuses_request(request) or self._rules.refuses_response(response):
             return
-        scope = self._scope(request)
-        key, frame = request_key(request, model=model, scope=scope), frame_key(request, model=model, scope=scope)
+        key, frame = request_key(request, model=model), frame_key(request, model=model)
         question = None
         if self._similar is not None and frame is not None and (text := question_of(request)):
             vector = await self._vector(self._similar, text)
@@ -99,10 +88,8 @@ class ResponseCache:
     async def _kept(self, key: bytes) -> Kept | None:
         return unpack(await self._store.get(key))
 
-    async def _found_similar(
-        self, request: ChatRequest, model: str, scope: Scope, similar: Similar
-    ) -> tuple[Kept | None, str]:
-        frame, text = frame_key(request, model=model, scope=scope), question_of(request)
+    async def _found_similar(self, request: ChatRequest, model: str, similar: Similar) -> tuple[Kept | None, str]:
+        frame, text = frame_key(request, model=model), question_of(request)
         if frame is None or text is None:
             return None, ""
         questions = await self._store.questions(frame)
@@ -141,14 +128,6 @@ class ResponseCache:
             cached=True,
             notes=(said, note) if note else (said,),
         )
-
-    def _scope(self, request: ChatRequest) -> Scope:
-        return Scope.of(request, self._principals)
-
-
-def with_trouble(response: ChatResponse, trouble: str) -> ChatResponse:
-    """The response with a note of why the cache did nothing."""
-    return replace(response, notes=(*response.notes, trouble)) if trouble else response
 
 
 def _ago(seconds: float) -> str:

@@ -64,7 +64,8 @@ class DiskReplies:
             "ORDER BY used DESC, rowid DESC LIMIT ?"
         )
         arguments = (frame, self._clock(), QUESTIONS)
-        rows = await self._in_thread(lambda opened: opened.execute(query, arguments).fetchall(), [])
+        none: list[tuple[bytes, str, bytes]] = []
+        rows = await self._in_thread(lambda opened: opened.execute(query, arguments).fetchall(), none)
         return [Question(key=key, text=text, vector=vector) for key, text, vector in rows]
 
     async def clear(self) -> int:

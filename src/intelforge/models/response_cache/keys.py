@@ -7,7 +7,6 @@ caller beside everything that the reply depends on. Whom else the call was for, 
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -25,6 +24,8 @@ from intelforge.core.chat import (
     ToolResult,
 )
 
+LIVE: Final = ("probe", "bench")
+"""purposes of calls that measure a model: a kept reply would measure nothing"""
 VERSION: Final = 1
 """of the key: counts up when what it is made from changes"""
 
@@ -42,6 +43,8 @@ class Rules:
         """Why a request is not looked up; empty when it is."""
         if request.temperature and not self.any_temperature:
             return f"its temperature is {request.temperature:g}"
+        if request.accounting.purpose in LIVE:
+            return "it measures the model"
         return "" if request.messages else "it says nothing"
 
     def refuses_response(self, response: ChatResponse) -> str:
@@ -65,9 +68,9 @@ class Scope:
     """the caller's access list, in any order"""
 
     @classmethod
-    def of(cls, request: ChatRequest, principals: Iterable[str] = ()) -> "Scope":
+    def of(cls, request: ChatRequest) -> "Scope":
         told = request.accounting
-        return cls(user=told.user, team=told.team, principals=tuple(sorted(set(principals))))
+        return cls(user=told.user, team=told.team, principals=request.principals)
 
     @property
     def digest(self) -> bytes:
@@ -75,12 +78,12 @@ class Scope:
         return _digest(["scope", self.user, self.team, sorted(set(self.principals))])
 
 
-def request_key(request: ChatRequest, *, model: str, scope: Scope) -> bytes:
-    """32 bytes that stand for a request to a model by whoever is in the scope."""
-    return _digest([VERSION, scope.digest.hex(), model, _normal(request)])
+def request_key(request: ChatRequest, *, model: str) -> bytes:
+    """32 bytes that stand for a request to a model by whoever asks."""
+    return _digest([VERSION, Scope.of(request).digest.hex(), model, _normal(request)])
 
 
-def frame_key(request: ChatRequest, *, model: str, scope: Scope) -> bytes | None:
+def frame_key(request: ChatRequest, *, model: str) -> bytes | None:
     """The same without the words of the last question, for finding questions that differ in those alone.
 
     None where there is more to it than words: tools, pictures, or a last turn that is not the user's.
@@ -90,7 +93,7 @@ def frame_key(request: ChatRequest, *, model: str, scope: Scope) -> bytes | None
         return None
     last = replace(request.messages[-1], parts=(Text(""),))
     framed = replace(request, messages=(*request.messages[:-1], last))
-    return _digest([VERSION, "frame", scope.digest.hex(), model, _normal(framed)])
+    return _digest([VERSION, "frame", Scope.of(request).digest.hex(), model, _normal(framed)])
 
 
 def question_of(request: ChatRequest) -> str | None:

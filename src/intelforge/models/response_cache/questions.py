@@ -25,7 +25,7 @@ def read_questions(path: Path) -> list[Labelled]:
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"{path} cannot be read as text", hint="UTF-8, plain or .gz") from error
     found: dict[str, Labelled] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             question = _question(line.strip(), path, number)
             found.setdefault(question.text, question)

@@ -39,7 +39,8 @@ class Match:
 
 async def vector_of(similar: Similar, text: str) -> Vector:
     """The question's vector, of length 1."""
-    return unit(np.asarray(await similar.embed([text]), dtype=np.float32))[0]
+    row: Vector = unit(np.asarray(await similar.embed([text]), dtype=np.float32))[0]
+    return row
 
 
 def best_match(text: str, vector: Vector, questions: Sequence[Question], *, threshold: float) -> Match | None:
@@ -62,5 +63,4 @@ def best_match(text: str, vector: Vector, questions: Sequence[Question], *, thre
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of length 1; a row of zeros stays as it is."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: NDArray[np.float32] = vectors / np.where(lengths == 0, 1, lengths)
-    return scaled.astype(np.float32)
+    return np.asarray(vectors / np.where(lengths == 0, 1, lengths), np.float32)

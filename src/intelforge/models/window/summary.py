@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Final
 
 from intelforge.core.chat import Accounting, ChatRequest, Image, Message, Part, Role, Text, ToolCall, ToolResult
-from intelforge.models.conversing import ConversingModel
+from intelforge.models.protocol import LanguageModel
 
 KEPT: Final = 256
 """summaries that are kept"""
@@ -24,7 +24,7 @@ INSTRUCTIONS: Final = (
 class Summaries:
     """Gives summaries. The same turns are summarised once; later ones are added to the summary of those before."""
 
-    model: ConversingModel
+    model: LanguageModel
     accounting: Accounting = ACCOUNTING
     _kept: OrderedDict[bytes, str] = field(default_factory=OrderedDict)
 
