@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from intelforge.core.model_reports import Profile
 from intelforge.models.catalogue.kept_profiles import KeptProfiles
-from intelforge.models.catalogue.profile import Profile
 from intelforge.store.database import Database, open_database
 from intelforge.store.model_profiles import ModelProfiles, StoredProfile
 

@@ -6,11 +6,12 @@ import pytest
 
 from intelforge.core.chat import ChatRequest, Message, Role
 from intelforge.core.errors import ConfigError, ErrorCode, ModelError
+from intelforge.core.model_reports import Profile, Skill, Trial
 from intelforge.models.catalogue.catalogue import Catalogue
 from intelforge.models.catalogue.facts import Modality, Prices
 from intelforge.models.catalogue.fitting import CatalogueWindow
 from intelforge.models.catalogue.overrides import read_overrides
-from intelforge.models.catalogue.profile import Profile, Skill, Trial, from_json, to_json
+from intelforge.models.catalogue.profile import from_json, to_json
 
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

@@ -2,11 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intelforge.core.model_reports import Preference
 from intelforge.models.catalogue.machine import Graphics, Machine, measured_bandwidth, read_cards, this_machine
 from intelforge.models.catalogue.memory import memory_of
 from intelforge.models.catalogue.open_models import OPEN_MODELS, OpenModel
 from intelforge.models.catalogue.quantisation import F16, MXFP4, Q4_K_M, Q8_0, quantisation_of
-from intelforge.models.catalogue.recommend import FLOORS, Preference, recommend
+from intelforge.models.catalogue.recommend import FLOORS, recommend
 from intelforge.models.catalogue.tags import DEFAULT_SIZES, read_local
 
 GIGA = 1e9

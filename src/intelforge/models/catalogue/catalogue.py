@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, Protocol
 
+from intelforge.core.model_reports import Profile, Skill
 from intelforge.models.catalogue.facts import Abilities, Modality, ModelFacts, Prices
 from intelforge.models.catalogue.hosted import hosted
 from intelforge.models.catalogue.overrides import Override
 from intelforge.models.catalogue.prices import listed, nano
-from intelforge.models.catalogue.profile import Profile, Skill
 from intelforge.models.catalogue.tags import read_local
 from intelforge.models.ollama import is_remote
 

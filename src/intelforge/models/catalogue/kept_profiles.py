@@ -1,6 +1,7 @@
 """Profiles in the database of record."""
 
-from intelforge.models.catalogue.profile import Profile, from_json, to_json
+from intelforge.core.model_reports import Profile
+from intelforge.models.catalogue.profile import from_json, to_json
 from intelforge.store.model_profiles import ModelProfiles, StoredProfile
 
 

@@ -1,66 +1,11 @@
-"""What a probe measured of one model."""
+"""Profiles as they are stored."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
-from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
-
-class Skill(StrEnum):
-    """What is tried. The standard set; its version is `SET`."""
-
-    SCHEMA = "follows a JSON schema"
-    TOOL_CALL = "calls a tool with the right arguments"
-    TOOL_RESULT = "uses what a tool gave"
-    CITES = "cites passages by number"
-    REFUSES = "says so when there is no evidence"
-    CONTEXT = "finds a fact in a long prompt"
-
-
-SET: Final = 1
-"""version of the standard set: profiles of another are not compared"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """One thing that was tried, some times."""
-
-    skill: Skill
-    tries: int
-    passed: int
-    detail: str = ""
-    """why the first failure failed"""
-
-    @property
-    def able(self) -> bool:
-        """Most tries passed."""
-        return self.passed * 2 > self.tries
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """What was measured of a model, and when."""
-
-    model: str
-    """`provider:name`"""
-    at: datetime
-    trials: tuple[Trial, ...]
-    first_token_seconds: float
-    """median"""
-    tokens_per_second: float
-    """median, while writing; 0.0 when replies were too short to tell"""
-    context_usable: int | None = None
-    """tokens of the longest prompt in which a fact was found; None when it was not tried"""
-    context_lost: int | None = None
-    """tokens of the shortest prompt in which it was not"""
-    cost_usd: float | None = 0.0
-    calls: int = 0
-    version: int = SET
-
-    def able(self, skill: Skill) -> bool | None:
-        """Whether the model can; None when it was not tried."""
-        return next((trial.able for trial in self.trials if trial.skill is skill), None)
+from intelforge.core.model_reports import Profile, Skill, Trial
 
 
 def to_json(profile: Profile) -> dict[str, Any]:

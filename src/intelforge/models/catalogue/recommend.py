@@ -10,9 +10,9 @@ Where a model was probed, what it can do is measured; how good it is on your own
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from intelforge.core.model_reports import Preference
 from intelforge.models.catalogue.machine import Machine
 from intelforge.models.catalogue.memory import Memory, memory_of
 from intelforge.models.catalogue.open_models import OPEN_MODELS, OpenModel
@@ -27,14 +27,6 @@ OFFERED: Final = (Q4_K_M, Q8_0, F16)
 LOSS: Final = 8.0
 """doublings of size that perplexity grown by one would be worth: Q4_K_M costs a quarter of one, Q3_K_M most of one"""
 NEWEST: Final = 2024.0
-
-
-class Preference(StrEnum):
-    """What a recommendation is for."""
-
-    SPEED = "speed"
-    BALANCE = "balance"
-    QUALITY = "quality"
 
 
 FLOORS: Final = {Preference.SPEED: 25.0, Preference.BALANCE: 10.0, Preference.QUALITY: 3.0}

@@ -76,8 +76,14 @@ POLES: Final = (
 _POLAR: Final = frozenset(word for group in POLES for word in group.split())
 
 
+LONGEST: Final = 500
+"""characters: embedding models read no further than a page, and long questions differ in their last words"""
+
+
 def difference(first: str, second: str) -> str:
     """What keeps two questions from having the same answer, in one word; empty when nothing is seen to."""
+    if max(len(first), len(second)) > LONGEST and first != second:
+        return "length"
     return next((name for name, tell in _TOLD.items() if tell(first) != tell(second)), "")
 
 
