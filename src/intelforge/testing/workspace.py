@@ -33,6 +33,7 @@ from intelforge.core.values import (
     Source,
     SourceKind,
 )
+from intelforge.testing.modelling import FakeModelling
 from intelforge.testing.upkeep import FakeIndex
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class FakeWorkspace(Workspace):
     opened: list[Path | None] = field(default_factory=list)
     closed: int = 0
     index: FakeIndex = field(default_factory=FakeIndex)
+    models: FakeModelling = field(default_factory=FakeModelling)
 
     def _called(self, *call: object) -> None:
         self.calls.append(call)

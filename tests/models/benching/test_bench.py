@@ -5,17 +5,17 @@ import socket
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
-from defusedxml import ElementTree
 
 import httpx2
 import pytest
+from defusedxml import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
 from intelforge.core.chat import ChatRequest, ChatResponse, Done, StreamEvent, Text, TextDelta, Tokens
 from intelforge.core.errors import InvalidInputError, ModelError, NotFoundError
+from intelforge.interfaces.cli.model_files import as_csv, as_svg
 from intelforge.models.benching.bench import Bench, Contestant, quantile
-from intelforge.models.benching.files import as_csv, as_svg
 from intelforge.models.benching.prompts import PROMPTS, read_prompts
 from intelforge.models.benching.server_memory import process_memory, server_memory
 from intelforge.models.prompting import prompt_request

@@ -296,7 +296,10 @@ def asking(text: str) -> ChatRequest:
 
 
 async def test_a_similar_question_is_answered_and_it_is_said_how_often_that_is_wrong(store: DiskReplies) -> None:
-    cache = ResponseCache(store, similar=Similar(embed=Words(), threshold=0.8, false_hits=0.004))
+    async def measured() -> float:
+        return 0.004
+
+    cache = ResponseCache(store, similar=Similar(embed=Words(), threshold=0.8, false_hits=measured))
     await cache.keep(REQUEST, REPLY, model="m:m")
     found = await cache.find(asking("how do I sort a list quickly?"), model="m:m")
     assert found is not None

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Self
 
+from intelforge.core.model_reports import BenchReport, ModelCard, ModelRecommendation, Profile, SimilarityCheck
 from intelforge.core.reports import (
     BuildReport,
     Check,
@@ -182,6 +183,21 @@ class TuningOutput:
     """false for a dry run"""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCardsOutput:
+    """What is known of language models."""
+
+    models: tuple[ModelCard, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheOutput:
+    """What was done to the response cache."""
+
+    forgotten: int
+    """replies"""
+
+
 OUTPUTS: Mapping[str, type] = {
     "init": InitOutput,
     "add": AddOutput,
@@ -199,6 +215,12 @@ OUTPUTS: Mapping[str, type] = {
     "models": ModelsOutput,
     "models list": ModelsOutput,
     "models pull": ModelsOutput,
+    "models facts": ModelCardsOutput,
+    "models recommend": ModelRecommendation,
+    "models probe": Profile,
+    "models bench": BenchReport,
+    "models similar": SimilarityCheck,
+    "models forget": CacheOutput,
     "index": IndexVersionsOutput,
     "index versions": IndexVersionsOutput,
     "index stats": IndexStats,

@@ -15,7 +15,7 @@ GIGA: Final = 1e9
 MEBI: Final = 1 << 20
 SAMPLE: Final = 32 * MEBI
 """bytes that each thread copies: more than processors keep in their caches"""
-SECONDS: Final = 0.3
+SECONDS: Final = 0.5
 """for measuring"""
 PASSES: Final = 3
 """at least, however long they take"""

@@ -19,7 +19,6 @@ from intelforge.models.catalogue.open_models import OPEN_MODELS, OpenModel
 from intelforge.models.catalogue.quantisation import F16, MXFP4, Q4_K_M, Q8_0, Quantisation
 from intelforge.models.catalogue.tags import read_local
 
-CONTEXT: Final = 8192
 REACHED: Final = 0.7
 """share of the bandwidth that llama.cpp reaches when it writes, on processors and cards alike"""
 OFFERED: Final = (Q4_K_M, Q8_0, F16)
@@ -71,7 +70,7 @@ class Recommendation:
 
 
 def recommend(
-    machine: Machine, preference: Preference, *, context: int = CONTEXT, installed: Sequence[str] = ()
+    machine: Machine, preference: Preference, *, context: int = 8192, installed: Sequence[str] = ()
 ) -> Recommendation:
     """The model to run. Installed ones are marked, and preferred among equals."""
     offers = [

@@ -99,7 +99,8 @@ class ResponseCache:
         match = None if vector is None else best_match(text, vector, questions, threshold=similar.threshold)
         if match is None or (kept := await self._kept(match.key)) is None:
             return None, ""
-        rate = "not measured here" if similar.false_hits is None else f"measured at {similar.false_hits:.2%}"
+        measured = await similar.false_hits()
+        rate = "not measured here" if measured is None else f"measured at {measured:.2%}"
         note = f"it answers a similar question ({match.similarity:.3f}): {match.text}; share of wrong ones {rate}"
         return kept, note
 

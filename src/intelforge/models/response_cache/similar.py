@@ -17,6 +17,10 @@ Embed = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
 THRESHOLD: Final = 0.95
 
 
+async def _not_measured() -> float | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Similar:
     """How similar questions are found, and how often that was seen to go wrong."""
@@ -24,7 +28,7 @@ class Similar:
     embed: Embed = field(repr=False)
     threshold: float = THRESHOLD
     """of the cosine, from which on a question is taken for the same"""
-    false_hits: float | None = None
+    false_hits: Callable[[], Awaitable[float | None]] = field(default=_not_measured, repr=False)
     """share of questions that were given another's reply when it was measured; None when it was not"""
 
 

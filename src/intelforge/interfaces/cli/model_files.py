@@ -1,4 +1,4 @@
-"""Benchmarks as files: CSV of every call, and a picture of the models side by side."""
+"""Benchmarks of models as files: CSV of every call, and a picture of the models side by side."""
 
 import csv
 import io
