@@ -11,7 +11,6 @@ from intelforge.core.errors import ErrorCode, ModelError
 from intelforge.core.settings import load_settings
 from intelforge.index.embedders.cache import CacheCounts
 from intelforge.parts import STATE, Parts
-from intelforge.store.calls import Calls
 from intelforge.testing.embedding_server import EmbeddingServer
 from intelforge.testing.model_server import ServerReply, error_reply
 from intelforge.testing.rerank_server import RerankServer
@@ -63,7 +62,7 @@ async def test_every_request_is_in_the_ledger(root: Path, server: EmbeddingServe
     server.failures = [error_reply(401, "No")]
     async with Workspace.open(root, embedder=f"tei:{server.url}") as workspace:
         assert len((await workspace.search("carrots")).hits) == 1
-        calls = await Calls(workspace._parts.database).all()
+        calls = await workspace._parts.calls.all()
     assert [(call["model"], call["purpose"], call["state"]) for call in calls] == [
         ("tei:unnamed", "embed", "settled"),
         ("tei:unnamed", "embed", "failed"),
@@ -140,7 +139,7 @@ async def best(root: Path, reranker: str) -> list[str]:
     async with Workspace.open(root, embedder="none:", reranker=reranker, rerank_seconds=30) as workspace:
         await workspace.sync()
         result = await workspace.search(QUERY, rerank=True)
-        calls = await Calls(workspace._parts.database).all()
+        calls = await workspace._parts.calls.all()
     return [
         result.hits[0].location.rpartition("/")[2],
         *result.notes,

@@ -25,7 +25,6 @@ from intelforge.models.benching.bench import Bench, Contestant
 from intelforge.models.benching.prompts import PROMPTS, read_prompts
 from intelforge.models.benching.server_memory import server_memory
 from intelforge.models.catalogue.facts import ModelFacts, Prices
-from intelforge.models.catalogue.kept_profiles import KeptProfiles
 from intelforge.models.catalogue.machine import GIGA, Machine, this_machine
 from intelforge.models.catalogue.memory import memory_of
 from intelforge.models.catalogue.prices import dollars
@@ -39,7 +38,6 @@ from intelforge.models.response_cache.questions import read_questions
 from intelforge.models.targets import AUTO, NONE, Target, hosts_of, read_target, split_chain
 from intelforge.parts import Parts
 from intelforge.security.egress import Egress
-from intelforge.store.model_profiles import ModelProfiles
 
 CONTEXT: Final = 8192
 """tokens that a recommendation has room for, unless told otherwise"""
@@ -73,14 +71,14 @@ class Modelling:
         model cannot be asked at all.
         """
         target = await self._target(url)
-        facts = await asyncio.to_thread(self._parts.catalogue.facts, target.name)
+        facts = await asyncio.to_thread(self._parts.lending.catalogue.facts, target.name)
         longest = LOCAL_CONTEXT if target.local else PAID_CONTEXT
         most = min(longest, facts.context_window or longest) if context is None else context
         if most < 0:
             raise InvalidInputError(f"a context of {most} tokens makes no sense", hint="give 0 or more")
         model = direct_model(self._parts.gateway, target, retries=self._parts.settings.llm_retries)
         profile = await Probe(model=model, context=most, told=_telling(report)).run()
-        await self._profiles.keep(profile)
+        await self._parts.lending.catalogue.keep(profile)
         return profile
 
     async def bench(
@@ -135,7 +133,7 @@ class Modelling:
 
     async def clear_cache(self) -> int:
         """Forgets all kept replies; how many there were."""
-        cache = self._parts.response_cache
+        cache = self._parts.lending.cache
         if cache is None:
             return 0
         cleared = await cache.clear()
@@ -143,17 +141,13 @@ class Modelling:
             raise ModelError(cache.trouble, hint="see the setting `cache`")
         return cleared
 
-    @property
-    def _profiles(self) -> KeptProfiles:
-        return KeptProfiles(ModelProfiles(self._parts.database))
-
     async def _known(self) -> list[str]:
         own = [part for part in split_chain(self._parts.settings.llm) if part not in (*NONE, *AUTO)]
         named = [read_target(url).name for url in (*own, *self._parts.settings.llm_models)]
-        return list(dict.fromkeys([*named, *(profile.model for profile in await self._profiles.all())]))
+        return list(dict.fromkeys([*named, *(await self._parts.lending.catalogue.measured())]))
 
     async def _card(self, name: str) -> ModelCard:
-        catalogue = self._parts.catalogue
+        catalogue = self._parts.lending.catalogue
         await asyncio.to_thread(catalogue.facts, name)  # the price list takes a while to load
         return card(await catalogue.measured_facts(name), await catalogue.profile(name))
 
@@ -174,7 +168,7 @@ class Modelling:
 
     async def _contestant(self, url: str) -> Contestant:
         target, parts = await self._target(url), self._parts
-        facts = await asyncio.to_thread(parts.catalogue.facts, target.name)
+        facts = await asyncio.to_thread(parts.lending.catalogue.facts, target.name)
         return Contestant(
             model=direct_model(parts.gateway, target),
             window=facts.context_window,

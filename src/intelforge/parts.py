@@ -4,8 +4,8 @@ import asyncio
 import functools
 import os
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import httpx2
 
 from intelforge.collect.protocol import Collector
 from intelforge.collect.registry import open_collector
-from intelforge.core.errors import ErrorCode, IntelForgeError, ModelError
+from intelforge.core.errors import ErrorCode, IntelForgeError, StorageError
 from intelforge.core.registry import load_backend
 from intelforge.core.reports import IndexState, IndexVersion
 from intelforge.core.settings import Settings
@@ -24,36 +24,28 @@ from intelforge.index.embedders.url import hosts_of as embedder_hosts
 from intelforge.index.hits import Retriever
 from intelforge.index.journal import SearchJournal
 from intelforge.index.model_context import ModelContext, RemoteCall
-from intelforge.index.protocol import Embedder, TextKind, Vectors, VectorStore
+from intelforge.index.protocol import Embedder, VectorStore
 from intelforge.index.rerank import Reranker, TokenEncoder
 from intelforge.index.rerankers.context import RerankerContext
 from intelforge.index.rerankers.url import NO_RERANKER
 from intelforge.index.rerankers.url import hosts_of as reranker_hosts
-from intelforge.models.catalogue.catalogue import Catalogue
-from intelforge.models.catalogue.fitting import CatalogueWindow
-from intelforge.models.catalogue.kept_profiles import KeptProfiles
-from intelforge.models.catalogue.overrides import read_overrides
+from intelforge.lending import Lending
 from intelforge.models.endpoint import Limits
 from intelforge.models.gateway import Gateway, Options
-from intelforge.models.gateway_model import Lent
 from intelforge.models.ledger import Ledger, Usage
 from intelforge.models.meter import ModelMeter
 from intelforge.models.ollama import ollama_url
 from intelforge.models.protocol import LanguageModel
 from intelforge.models.resilience import RetryPolicy
-from intelforge.models.response_cache.cache import ResponseCache
-from intelforge.models.response_cache.check import CHECK_FACT, read_check
-from intelforge.models.response_cache.open import open_replies
-from intelforge.models.response_cache.similar import Similar
 from intelforge.models.targets import hosts_of
 from intelforge.security.egress import Egress
+from intelforge.store.budgets import Budgets
 from intelforge.store.calls import Calls
 from intelforge.store.database import Database, open_database
 from intelforge.store.documents import Documents
 from intelforge.store.facts import Facts
 from intelforge.store.items import Items
 from intelforge.store.leases import Leases, process_name
-from intelforge.store.model_profiles import ModelProfiles
 from intelforge.store.searches import Searches
 from intelforge.store.sources import Sources
 from intelforge.versions import BUILDING_LEASE, NO_EMBEDDER, Serving, Versions
@@ -101,6 +93,8 @@ class Parts:
         if "database" not in vars(self):
             self.database: Database = await open_database(self.settings.database, root=self.root)
             self._stack.push_async_callback(self.database.close)
+            with suppress(StorageError):  # whoever works meets the same error
+                await self.calls.settle_crashed()
 
     async def close(self) -> None:
         await self._stack.aclose()
@@ -143,6 +137,22 @@ class Parts:
     @functools.cached_property
     def leases(self) -> Leases:
         return Leases(self.database, owner=process_name())
+
+    @functools.cached_property
+    def calls(self) -> Calls:
+        """The record of model calls."""
+        calls = Calls(self.database, owner=self.leases.owner)
+        self._stack.push_async_callback(calls.close)
+        return calls
+
+    @functools.cached_property
+    def ledger(self) -> Ledger:
+        """What every model call is entered in."""
+        return Ledger(self.calls)
+
+    @functools.cached_property
+    def budgets(self) -> Budgets:
+        return Budgets(self.database)
 
     @functools.cached_property
     def egress(self) -> Egress:
@@ -254,7 +264,7 @@ class Parts:
         return reranker
 
     def _metered(self, call: RemoteCall) -> AbstractAsyncContextManager[Usage]:
-        return ModelMeter(Ledger(Calls(self.database)))(call)
+        return ModelMeter(self.ledger)(call)
 
     @functools.cached_property
     def _model_client(self) -> httpx2.AsyncClient:
@@ -279,43 +289,17 @@ class Parts:
             hedge_seconds=settings.llm_hedge_seconds,
             record=str(self.root / settings.llm_record) if settings.llm_record else "",
         )
-        lent = Lent(cache=self.response_cache, window=CatalogueWindow(catalogue=self.catalogue))
-        return Gateway(client=self._model_client, ledger=Ledger(Calls(self.database)), options=options, lent=lent)
+        return Gateway(client=self._model_client, ledger=self.ledger, options=options, lent=self.lending.lent)
 
     @functools.cached_property
-    def catalogue(self) -> Catalogue:
-        """What is known of models. Raises ConfigError when the file of the setting `model_facts` is wrong."""
-        file = self.settings.model_facts
-        overrides = read_overrides(self.root / file) if file else {}
-        return Catalogue(overrides=overrides, profiles=KeptProfiles(ModelProfiles(self.database)))
+    def lending(self) -> Lending:
+        """What is known of models, and the replies that are kept."""
+        lending = Lending(self.root, self.settings, self.database, embedder=self._question_embedder)
+        self._stack.push_async_callback(lending.close)
+        return lending
 
-    @functools.cached_property
-    def response_cache(self) -> ResponseCache | None:
-        """Replies that were given before; None when the settings want none."""
-        settings = self.settings
-        store = open_replies(settings.cache, root=self.root, hours=settings.cache_hours, megabytes=settings.cache_mb)
-        if store is None:
-            return None
-        self._stack.push_async_callback(store.close)
-        threshold = settings.cache_similarity
-        similar = Similar(embed=self._embed_questions, threshold=threshold, false_hits=self._false_hits)
-        return ResponseCache(store, similar=similar if threshold else None)
-
-    async def _embed_questions(self, texts: Sequence[str]) -> Vectors:
-        embedder = await asyncio.to_thread(self.embedder)
-        if embedder is None:
-            raise self.embedder_error or ModelError(
-                "there is no embedder", hint="set one: intelforge config set embedder"
-            )
-        return await embedder.embed(texts, kind=TextKind.QUERY)
-
-    async def _false_hits(self) -> float | None:
-        """As it was measured at the threshold of the settings."""
-        kept = read_check(await self.facts.get(CHECK_FACT))
-        row = (
-            next((one for one in kept.rows if one.threshold == self.settings.cache_similarity), None) if kept else None
-        )
-        return row.false_hit_rate if row else None
+    async def _question_embedder(self) -> Embedder | None:
+        return await asyncio.to_thread(self.embedder)
 
     async def model(self) -> LanguageModel | None:
         """The language model; None when there is none. Raises what opening it raises."""
@@ -325,6 +309,7 @@ class Parts:
         """The one that a URL names; the workspace's own when it is empty. One that is not there is looked for once."""
         url = url or self.settings.llm
         if url not in self._models:
+            await self.lending.catalogue.load()
             self._models[url] = await self.gateway.model(url)
         return self._models[url]
 
@@ -372,7 +357,7 @@ class Parts:
             chunk_tokens=settings.chunk_tokens,
         )
         collectors = Collectors(self.sources, self.collector)
-        async with LeaseHolder(self.leases) as holder, refinery:
+        async with LeaseHolder(self.leases) as holder, refinery, self.calls.supervised():
             indexer = self.indexer(serving, holder)
 
             def batch(advanced: Callable[[int], None]) -> Batch:

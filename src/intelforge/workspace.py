@@ -19,6 +19,7 @@ from intelforge.core.errors import InvalidInputError, NotFoundError, StorageErro
 from intelforge.core.model_reports import ModelRecommendation, Preference
 from intelforge.core.reports import (
     Check,
+    ModelCheck,
     ModelInfo,
     Progress,
     SettingValue,
@@ -36,10 +37,12 @@ from intelforge.core.settings import (
     load_settings,
 )
 from intelforge.core.values import EVERYONE, Answer, SearchResult, Source
+from intelforge.costs import Costs
 from intelforge.index.query import legible
 from intelforge.index.reading import location, may_see
 from intelforge.ingest.embed import RATE_FACT
 from intelforge.modelling import CONTEXT, Modelling
+from intelforge.models.targets import hosts_of
 from intelforge.parts import STATE, Parts
 from intelforge.searching import Searching, SearchRequest
 from intelforge.security.egress import Egress
@@ -226,6 +229,11 @@ class Workspace:
         """What can be done with the index as a whole."""
         return IndexUpkeep(self._parts, self._stopping, self._current)
 
+    @functools.cached_property
+    def costs(self) -> Costs:
+        """What model calls cost, and what they may cost."""
+        return Costs(self._parts)
+
     async def search(
         self,
         query: str = "",
@@ -319,6 +327,14 @@ class Workspace:
         finally:
             if not self._entered:
                 await self._parts.close()
+
+    async def check_models(self, *urls: str) -> list[ModelCheck]:
+        """Whether language models can be reached, let us in and are there: those named, or that of the settings."""
+        found: list[ModelCheck] = []
+        for url in urls or (self._current.now.llm,):
+            self._parts.egress.allow(*hosts_of(url))
+            found += await self._parts.gateway.check(url)
+        return found
 
     async def _empty_note(self) -> str:
         hint = "run: intelforge sync, then: intelforge status"

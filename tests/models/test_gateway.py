@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -32,17 +31,6 @@ from intelforge.testing.model_server import (
 
 KEY = "sk-verysecret-0123456789"
 INSTALLED = [{"name": "qwen3:8b", "details": {"family": "qwen3", "parameter_size": "8.2B"}}]
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(trust_env=False) as opened:
-        yield opened
-
-
-@pytest.fixture
-def store() -> MemoryLedgerStore:
-    return MemoryLedgerStore()
 
 
 def gateway(client: httpx2.AsyncClient, store: MemoryLedgerStore, timeout: float = 30, **environment: str) -> Gateway:

@@ -5,12 +5,11 @@ import json
 import math
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from intelforge.core.chat import (
-    Accounting,
     Attempt,
     ChatRequest,
     ChatResponse,
@@ -26,7 +25,7 @@ from intelforge.core.chat import (
 )
 from intelforge.core.errors import IntelForgeError
 from intelforge.models.failures import Failure, ProviderError, failure
-from intelforge.models.ledger import Ledger, Usage
+from intelforge.models.ledger import Ledger
 from intelforge.models.protocol import Abilities, Exchange, ModelClient, Prices
 
 BYTES_PER_TOKEN: Final = 2
@@ -89,19 +88,22 @@ class Endpoint:
         expected = expected_tokens(request)
         began, bill, done = self.timer(), _Bill(self._cost(expected)), None
         try:
-            async with entered(self.ledger, self.name, request.accounting, bill.reserved or 0.0) as usage:
+            async with self.ledger.call(
+                self.name, accounting=request.accounting, reserve_usd=bill.reserved, local=self.local
+            ) as usage:
                 try:
                     async with aclosing(self._pulled(request, exchange)) as events:
                         async for event in events:
                             if isinstance(event, Done):
                                 done = self._checked(request, event.response, bill)
                             else:
+                                usage.first_token_seconds = usage.first_token_seconds or self.timer() - began
                                 yield event
                 except BaseException as error:
                     self._charge_failure(error, bill, expected)
                     raise
                 finally:
-                    charge(usage, bill.tokens, bill.cost)
+                    usage.tokens, usage.cost_usd = bill.tokens, bill.cost
         except BaseException as error:
             bill.error = _one_line(error)
             raise
@@ -109,7 +111,7 @@ class Endpoint:
             attempt = Attempt(model=self.name, seconds=self.timer() - began, error=bill.error, cost_usd=bill.cost)
             exchange.attempts.append(attempt)
         if done is not None:
-            yield done
+            yield Done(replace(done.response, notes=(*done.response.notes, *usage.notes)))
 
     async def _pulled(self, request: ChatRequest, exchange: Exchange) -> AsyncGenerator[StreamEvent, None]:
         """What the client gives, each piece in its time."""
@@ -169,18 +171,6 @@ class Endpoint:
 
     def _cost(self, tokens: Tokens) -> float | None:
         return 0.0 if self.local else self.prices.cost(self.provider, self.model, tokens)
-
-
-def entered(
-    ledger: Ledger, model: str, accounting: Accounting, reserve_usd: float
-) -> AbstractAsyncContextManager[Usage]:
-    """The ledger's entry of one attempt."""
-    return ledger.call(model, purpose=accounting.purpose, reserve_usd=reserve_usd)
-
-
-def charge(usage: Usage, tokens: Tokens, cost: float | None) -> None:
-    """Fills in what the attempt took."""
-    usage.input_tokens, usage.output_tokens, usage.cost_usd = tokens.input, tokens.output, cost
 
 
 def expected_tokens(request: ChatRequest) -> Tokens:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
-from intelforge.core.errors import BackendError, ConfigError
+from intelforge.core.errors import BackendError, ConfigError, ModelError
 from intelforge.core.registry import load_backend
+from intelforge.core.reports import ModelCheck
+from intelforge.models.checking import Checker, unopened
 from intelforge.models.endpoint import Endpoint, Limits
 from intelforge.models.gateway_model import Behaviour, Candidate, GatewayModel, Lent
 from intelforge.models.ledger import Ledger
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from intelforge.models.recording import Recorder
 
 ROUTER: Final = "router:"
+NO_RETRIES: Final = RetryPolicy(retries=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,7 @@ class Options:
 class Gateway:
     """The one way to language models. All its traffic goes through the HTTP client it is given, the caller's to close.
 
-    `router`, `cache` and `window` are in `lent`; without them requests go as they are, in the order of the chain.
+    Router, cache, window and profiles are in `lent`; without them requests go as they are, in the order of the chain.
     """
 
     client: httpx2.AsyncClient
@@ -74,6 +77,33 @@ class Gateway:
     def names(self) -> list[str]:
         """Those of the models opened so far, without the chains that they are in."""
         return list(dict.fromkeys(candidate.responder.name for candidate in self._candidates.values()))
+
+    async def check(self, url: str) -> list[ModelCheck]:
+        """Whether each model that a URL names can be reached, lets us in and is there, and what it can do.
+
+        None for `none:` and for an `auto` that finds nothing. Never raises for what a model or its provider does.
+        """
+        url = url.strip()
+        found: list[ModelCheck] = []
+        for one in () if url in NONE else self._urls(url)[0]:
+            try:
+                resolved = await self._resolved(one)
+                if resolved is None:
+                    continue
+                target = read_target(resolved, environment=self.environment)
+                candidate = self._candidate(resolved)
+            except (ModelError, BackendError, ConfigError) as error:
+                found.append(unopened(one, error))
+                continue
+            checker = Checker(
+                target=target,
+                model=GatewayModel(name=target.name, candidates=(candidate,), behaviour=Behaviour(retry=NO_RETRIES)),
+                abilities=candidate.responder.abilities,
+                client=self.client,
+                connect=self.options.limits.connect,
+            )
+            found.append(await checker.check())
+        return found
 
     async def _opened(self, url: str) -> LanguageModel | None:
         urls, routed = self._urls(url)
@@ -125,7 +155,7 @@ class Gateway:
             prices=self.prices,
             limits=self.options.limits,
         )
-        return Adapted(endpoint)
+        return Adapted(endpoint, self.lent.profiles)
 
     def _recorded(self, model: LanguageModel) -> LanguageModel:
         if not self.options.record:

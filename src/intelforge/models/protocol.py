@@ -97,6 +97,14 @@ class Prices(Protocol):
         ...
 
 
+class Profiles(Protocol):
+    """What models were measured to be able to do."""
+
+    def abilities(self, model: str) -> Abilities | None:
+        """Of a model by name; None when it was not measured."""
+        ...
+
+
 class Window(Protocol):
     """Makes requests fit the context windows of models."""
 

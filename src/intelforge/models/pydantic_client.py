@@ -1,11 +1,13 @@
 """A pydantic-ai model as a `ModelClient`: one exchange, translated both ways."""
 
+import warnings
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
+from pydantic_ai import UsageExtractionFailedWarning
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings, ToolChoice
@@ -22,6 +24,9 @@ from intelforge.models.pydantic_messages import (
     parts_from,
     tokens_from,
 )
+
+# Counts that cannot be are dealt with by the endpoint, which tells the caller.
+warnings.filterwarnings("ignore", category=UsageExtractionFailedWarning)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +90,8 @@ class PydanticClient:
         return self.model.prepare_messages(messages, parameters)
 
     def _settings(self, request: ChatRequest, timeout: float) -> ModelSettings:
-        settings = ModelSettings(max_retries=0, timeout=httpx2.Timeout(timeout, connect=min(self.connect, timeout)))
+        limit: Any = httpx2.Timeout(timeout, connect=min(self.connect, timeout))  # declared as the older library's
+        settings = ModelSettings(max_retries=0, timeout=limit)
         if request.max_tokens is not None:
             settings["max_tokens"] = request.max_tokens
         if request.temperature is not None:

@@ -27,7 +27,7 @@ from intelforge.core.chat import (
 )
 from intelforge.models.failures import Failure, ProviderError, failure
 from intelforge.models.json_schema import first_problem, json_within
-from intelforge.models.protocol import Abilities, Exchange, Responder
+from intelforge.models.protocol import Abilities, Exchange, Profiles, Responder
 
 REPLY: Final = "reply"
 """how a model without tools says that it answers in words"""
@@ -50,6 +50,8 @@ class Adapted:
     """
 
     inner: Responder
+    profiles: Profiles | None = None
+    """what was measured counts before what a provider claims"""
     _lacking: set[str] = field(default_factory=set)
 
     @property
@@ -62,7 +64,7 @@ class Adapted:
 
     @property
     def abilities(self) -> Abilities:
-        can = self.inner.abilities
+        can = (self.profiles.abilities(self.name) if self.profiles else None) or self.inner.abilities
         return replace(
             can,
             tools=can.tools and "tools" not in self._lacking,

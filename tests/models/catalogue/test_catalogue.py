@@ -20,9 +20,6 @@ AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 class MemoryProfiles:
     kept: dict[str, Profile] = field(default_factory=dict)
 
-    async def latest(self, model: str) -> Profile | None:
-        return self.kept.get(model)
-
     async def keep(self, profile: Profile) -> None:
         self.kept[profile.model] = profile
 

@@ -15,6 +15,7 @@ from intelforge.core.reports import (
     Check,
     IndexStats,
     IndexVersion,
+    ModelCheck,
     ModelInfo,
     SettingValue,
     Shown,
@@ -123,6 +124,14 @@ class ModelsOutput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChecksOutput:
+    """Language models that were looked at; `ok` is false when one of them cannot be used."""
+
+    ok: bool
+    checks: tuple[ModelCheck, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorOutput:
     """Every check; `ok` is false when a required one failed."""
 
@@ -221,6 +230,7 @@ OUTPUTS: Mapping[str, type] = {
     "models bench": BenchReport,
     "models similar": SimilarityCheck,
     "models forget": CacheOutput,
+    "models check": ModelChecksOutput,
     "index": IndexVersionsOutput,
     "index versions": IndexVersionsOutput,
     "index stats": IndexStats,

@@ -1,5 +1,6 @@
 """Looks models up: what a user's file says, what was measured, what is built in, what the price list says."""
 
+import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +13,7 @@ from intelforge.models.catalogue.overrides import Override
 from intelforge.models.catalogue.prices import listed, nano
 from intelforge.models.catalogue.tags import read_local
 from intelforge.models.ollama import is_remote
+from intelforge.models.protocol import Abilities as TakenAbilities
 
 FREE: Final = Prices(input=0, output=0, cache_read=0, cache_write=0)
 LOCAL: Final = ("ollama", "mock")
@@ -24,10 +26,6 @@ SERVED: Final = "OLLAMA_CONTEXT_LENGTH"
 
 class Profiles(Protocol):
     """Where profiles are kept."""
-
-    async def latest(self, model: str) -> Profile | None:
-        """The newest profile of a model."""
-        ...
 
     async def keep(self, profile: Profile) -> None: ...
 
@@ -50,6 +48,25 @@ class Catalogue:
         self._profiles = profiles
         self._environment = environment
         self._built_in: dict[str, ModelFacts] = {}
+        self._measured_profiles: dict[str, Profile] | None = None
+
+    async def load(self) -> None:
+        """Reads what was measured, once; what another process measures meanwhile is not seen."""
+        if self._measured_profiles is None:
+            kept = await self._profiles.all() if self._profiles else []
+            self._measured_profiles = {profile.model: profile for profile in kept}
+
+    async def keep(self, profile: Profile) -> None:
+        """Keeps what was measured, and counts on it from now on."""
+        await self.load()
+        if self._profiles:
+            await self._profiles.keep(profile)
+        self._measured_profiles = {**(self._measured_profiles or {}), profile.model: profile}
+
+    async def measured(self) -> list[str]:
+        """The models that were measured, by name."""
+        await self.load()
+        return sorted(self._measured_profiles or {})
 
     def facts(self, name: str) -> ModelFacts:
         """What is known without having asked the model. The price list takes a while to load, once."""
@@ -60,7 +77,9 @@ class Catalogue:
 
     async def measured_facts(self, name: str) -> ModelFacts:
         """What is known, with what a probe measured in the place of what is built in."""
-        facts, profile = self.facts(name), await self.profile(name)
+        profile = await self.profile(name)
+        # The price list takes a while to load, once.
+        facts = self.facts(name) if name in self._built_in else await asyncio.to_thread(self.facts, name)
         if profile is None:
             return facts
         window = facts.context_window
@@ -81,7 +100,18 @@ class Catalogue:
 
     async def profile(self, name: str) -> Profile | None:
         """What a probe measured, if one was made."""
-        return await self._profiles.latest(name) if self._profiles else None
+        await self.load()
+        return (self._measured_profiles or {}).get(name)
+
+    def abilities(self, model: str) -> TakenAbilities | None:
+        """Of a model that was measured, or that the user's file tells of; None otherwise. Once `load` has read them."""
+        profile, given = (self._measured_profiles or {}).get(model), self._overrides.get(model)
+        if profile is None and given is None:
+            return None
+        facts = self.facts(model)
+        able = self._measured(profile, facts) if profile else facts.abilities
+        known = {name: getattr(able, name) for name in ("tools", "json_schema", "images")}
+        return TakenAbilities(**{name: value for name, value in known.items() if value is not None})
 
     def _measured(self, profile: Profile, facts: ModelFacts) -> Abilities:
         told, given = facts.abilities, self._overrides.get(facts.name)
