@@ -61,7 +61,7 @@ class Bench:
         if warmed.error:
             self._done += 2 * len(self.prompts) * self.repeat
             return [warmed]
-        made = []
+        made: list[BenchCall] = []
         for repeat in range(1, self.repeat + 1):
             for prompt in range(1, len(self.prompts) + 1):
                 for streamed in (True, False):

@@ -151,7 +151,7 @@ def _tool_results() -> tuple[Task, ...]:
 
 
 def _tool_result(text: str, tool: Tool, value: str, result: str, wanted: str) -> Task:
-    arguments = {"city": value, "unit": "celsius"}
+    arguments: dict[str, object] = {"city": value, "unit": "celsius"}
     if tool is BOOKING:
         arguments = {"restaurant": "Bellini", "people": 2, "time": "20:00"}
     call = ToolCall(id="call_1", name=tool.name, arguments=json.dumps(arguments))
