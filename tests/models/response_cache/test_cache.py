@@ -364,3 +364,10 @@ def test_the_store_is_opened_by_its_url(tmp_path: Path) -> None:
         open_replies("disk:", root=tmp_path, hours=1, megabytes=1)
     with pytest.raises(BackendError, match="unheard"):
         open_replies("unheard:x", root=tmp_path, hours=1, megabytes=1)
+
+
+async def test_scripted_replies_may_change_and_are_not_kept(store: DiskReplies) -> None:
+    cache = ResponseCache(store)
+    await cache.keep(REQUEST, REPLY, model="mock:script=replies.json")
+    assert await store.count() == 0
+    assert await cache.find(REQUEST, model="mock:script=replies.json") is None

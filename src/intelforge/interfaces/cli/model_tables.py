@@ -18,7 +18,7 @@ from intelforge.core.model_reports import (
 )
 from intelforge.interfaces.cli.sanitize import one_line
 from intelforge.interfaces.cli.tables import moment, new_table
-from intelforge.interfaces.cli.wording import duration
+from intelforge.interfaces.cli.wording import amount, duration
 
 ROWS: int = 15
 """of models that fit, in a recommendation"""
@@ -80,7 +80,7 @@ def render_recommendation(found: ModelRecommendation) -> RenderableType:
         how = "installed already" if found.chosen.installed else f"get it: ollama pull {found.chosen.model}"
         name = Text(found.chosen.model, style="bold")
         lines.append(Text.assemble(f"For {found.preference.value}: ", name, f" ({how})"))
-    lines.append(Text(f"Because it is {found.reason}." if found.chosen else f"Nothing: {found.reason}."))
+    lines.append(Text(f"Why: {found.reason}." if found.chosen else f"Nothing: {found.reason}."))
     lines += [Text(f"Note: {one_line(note)}", style="yellow") for note in found.notes]
     fitting = [one for one in found.table if one.fits]
     if fitting:
@@ -94,17 +94,16 @@ def render_recommendation(found: ModelRecommendation) -> RenderableType:
 
 
 def _fitting(models: Sequence[FittingModel], chosen: FittingModel | None) -> RenderableType:
-    table = new_table("Model", "Weights", "Context", "In all", "Tokens/s", "Licence", "For", "Here")
+    table = new_table("Model", "Weights", "Context", "In all", "Tokens/s", "Licence", "Remarks")
+    table.columns[0].no_wrap = True
     for one in models:
+        remarks = [one.special and f"for {one.special}", "on the graphics card" if one.on_graphics else ""]
         table.add_row(
             Text(one.model, style="bold" if one == chosen else ""),
-            f"{one.weights_gb:.1f} GB",
-            f"{one.cache_gb:.1f} GB",
-            f"{one.memory_gb:.1f} GB",
-            f"{one.tokens_per_second:.0f}" if one.tokens_per_second else UNKNOWN,
+            *(amount(size * 1e9, "bytes") for size in (one.weights_gb, one.cache_gb, one.memory_gb)),
+            f"{one.tokens_per_second:.3g}" if one.tokens_per_second else UNKNOWN,
             one.licence,
-            one.special,
-            "yes" if one.installed else "",
+            ", ".join(filter(None, [*remarks, "installed" if one.installed else ""])),
         )
     return table
 

@@ -152,10 +152,8 @@ def _reason(chosen: Candidate | None, preference: Preference, *, quick: bool) ->
         return "none of the known models fits this machine's memory"
     speed = f"about {chosen.tokens_per_second:.0f} tokens a second"
     if not quick:
-        return (
-            f"no model that fits writes {FLOORS[preference]:g} tokens a second here; this is the fastest, with {speed}"
-        )
+        return f"no model that fits writes {FLOORS[preference]:g} tokens a second here; it is the fastest, with {speed}"
     return (
-        f"the largest and newest of the models that fit and write at least {FLOORS[preference]:g} tokens a second "
-        f"here: {chosen.memory.total / 1e9:.1f} GB, {speed}"
+        f"it is the largest and newest of the models that fit and write at least {FLOORS[preference]:g} tokens "
+        f"a second here: it takes {chosen.memory.total / 1e9:.1f} GB, {speed}"
     )

@@ -50,7 +50,7 @@ class ResponseCache:
 
     async def find(self, request: ChatRequest, *, model: str) -> ChatResponse | None:
         """The reply kept for this request to this model, marked as cached and costing nothing."""
-        if self._rules.refuses_request(request):
+        if self._rules.refuses_request(request, model=model):
             self.counts.refused += 1
             return None
         began = time.perf_counter()
@@ -67,7 +67,7 @@ class ResponseCache:
 
     async def keep(self, request: ChatRequest, response: ChatResponse, *, model: str) -> None:
         """Keeps a reply, unless the rules are against it."""
-        if self._rules.refuses_request(request) or self._rules.refuses_response(response):
+        if self._rules.refuses_request(request, model=model) or self._rules.refuses_response(response):
             return
         key, frame = request_key(request, model=model), frame_key(request, model=model)
         question = None

@@ -26,6 +26,7 @@ from intelforge.core.chat import (
 
 LIVE: Final = ("probe", "bench")
 """purposes of calls that measure a model: a kept reply would measure nothing"""
+SCRIPTED: Final = "mock:"
 VERSION: Final = 1
 """of the key: counts up when what it is made from changes"""
 
@@ -39,10 +40,12 @@ class Rules:
     tool_calls: bool = False
     """also replies that call tools: off, because an agent that asks again wants to go on, not round in a circle"""
 
-    def refuses_request(self, request: ChatRequest) -> str:
+    def refuses_request(self, request: ChatRequest, *, model: str) -> str:
         """Why a request is not looked up; empty when it is."""
         if request.temperature and not self.any_temperature:
             return f"its temperature is {request.temperature:g}"
+        if model.startswith(SCRIPTED):
+            return "its replies are scripted, and may change with each call"
         if request.accounting.purpose in LIVE:
             return "it measures the model"
         return "" if request.messages else "it says nothing"
