@@ -269,3 +269,14 @@ class SearchRow(Table):
     plan: Mapped[dict[str, Any]] = mapped_column(JSON)
 
     __table_args__ = (Index("ix_searches_slow", "slow"),)
+
+
+class ModelProfileRow(Table):
+    __tablename__ = "model_profiles"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    model: Mapped[str] = mapped_column(String(255))
+    at: Mapped[datetime] = mapped_column(Instant)
+    result: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+    __table_args__ = (Index("ix_model_profiles_model", "model", "at"),)

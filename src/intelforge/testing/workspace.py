@@ -35,6 +35,7 @@ from intelforge.core.values import (
     SourceKind,
 )
 from intelforge.testing.costs import FakeCosts
+from intelforge.testing.modelling import FakeModelling
 from intelforge.testing.upkeep import FakeIndex
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class FakeWorkspace(Workspace):
     closed: int = 0
     index: FakeIndex = field(default_factory=FakeIndex)
     costs: FakeCosts = field(default_factory=FakeCosts)
+    models: FakeModelling = field(default_factory=FakeModelling)
 
     def _called(self, *call: object) -> None:
         self.calls.append(call)
