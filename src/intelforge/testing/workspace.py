@@ -36,6 +36,7 @@ from intelforge.core.values import (
 )
 from intelforge.testing.costs import FakeCosts
 from intelforge.testing.modelling import FakeModelling
+from intelforge.testing.routing import FakeRouting
 from intelforge.testing.upkeep import FakeIndex
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class FakeWorkspace(Workspace):
     index: FakeIndex = field(default_factory=FakeIndex)
     costs: FakeCosts = field(default_factory=FakeCosts)
     models: FakeModelling = field(default_factory=FakeModelling)
+    routing: FakeRouting = field(default_factory=FakeRouting)
 
     def _called(self, *call: object) -> None:
         self.calls.append(call)

@@ -29,6 +29,7 @@ from intelforge.core.reports import (
     Verification,
     VersionStatus,
 )
+from intelforge.core.routing import Replay, RouterStatus
 from intelforge.core.values import Answer, SearchResult, Source
 
 
@@ -283,6 +284,13 @@ OUTPUTS: Mapping[str, type] = {
     "budget list": BudgetsOutput,
     "budget set": BudgetOutput,
     "budget remove": RemovedBudget,
+    "router": RouterStatus,
+    "router show": RouterStatus,
+    "router freeze": RouterStatus,
+    "router unfreeze": RouterStatus,
+    "router export": RouterStatus,
+    "router import": RouterStatus,
+    "router replay": Replay,
     "doctor": DoctorOutput,
     "demo": DemoOutput,
 }
