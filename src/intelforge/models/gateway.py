@@ -19,12 +19,11 @@ from intelforge.models.prices import ListPrices
 from intelforge.models.protocol import LanguageModel, ModelClient, Prices, Responder
 from intelforge.models.resilience import CircuitBreaker, RetryPolicy
 from intelforge.models.structured import Adapted
-from intelforge.models.targets import AUTO, NONE, Target, read_target, split_chain
+from intelforge.models.targets import AUTO, NONE, ROUTER, Target, read_target, split_chain
 
 if TYPE_CHECKING:
     from intelforge.models.recording import Recorder
 
-ROUTER: Final = "router:"
 NO_RETRIES: Final = RetryPolicy(retries=0)
 
 

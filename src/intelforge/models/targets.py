@@ -28,6 +28,7 @@ COMPATIBLE_KEY: Final = COMPATIBLE.keys[0]
 """The environment variable that holds the key of an OpenAI-compatible server, if it wants one."""
 NONE: Final = ("none:", "none")
 AUTO: Final = ("auto:", "auto")
+ROUTER: Final = "router:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ def read_target(url: str, *, environment: Mapping[str, str] = os.environ) -> Tar
 
 def hosts_of(url: str, *, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """The `host:port` of each model that the user named by this URL, which may be private ones: for egress to allow."""
-    return tuple(host for part in split_chain(url) for host in _host_of(part, environment))
+    return tuple(host for part in split_chain(url.strip().removeprefix(ROUTER)) for host in _host_of(part, environment))
 
 
 def _host_of(url: str, environment: Mapping[str, str]) -> tuple[str, ...]:
