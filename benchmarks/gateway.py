@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -137,7 +137,7 @@ def intelforge(upstream: int, folder: Path, workers: int) -> Iterator[tuple[str,
 def write_settings(upstream: int, folder: Path) -> None:
     Workspace.init(folder)
     url = f"http://127.0.0.1:{upstream}/v1#test"
-    (folder / "intelforge.toml").write_text(f'llm = "{url}"\nembedder = "{url}"\n', encoding="utf-8")
+    (folder / "intelforge.toml").write_text(f'llm = "{url}"\nembedder = "{url}"\ncache = "none:"\n', encoding="utf-8")
 
 
 @contextmanager
@@ -231,8 +231,8 @@ async def faulty(number: int) -> gateway_faults.Faulty:
         calls = Calls(database)
         try:
             found = await gateway_faults.run(number, calls)
-            open_rows = sum(row["state"] == "reserved" for row in await calls.all())
-            return replace(found, lost_settlements=found.lost_settlements + open_rows)
+            await calls.close()
+            return gateway_faults.with_rows(found, await calls.all())
         finally:
             await calls.close()
             await database.close()

@@ -38,6 +38,15 @@ class DirectOpenAI(AsyncOpenAI):
     def chat(self) -> Any:
         return SimpleNamespace(completions=_Completions(self))
 
+    def _process_response_data(self, *, data: object, cast_to: type[Any], response: httpx2.Response) -> Any:
+        """A piece of a stream, read in one step where it follows OpenAI's form."""
+        if cast_to is ChatCompletionChunk:
+            try:
+                return _KnownChunk.model_validate(data)
+            except ValidationError:
+                pass
+        return super()._process_response_data(data=data, cast_to=cast_to, response=response)
+
     async def post_body(
         self, body: bytes, headers: Mapping[str, str], timeout: Any, *, stream: bool
     ) -> httpx2.Response:
@@ -87,6 +96,12 @@ class _Known(ChatCompletion):
     """Reads what follows OpenAI's form."""
 
     model_config = ConfigDict(title="ChatCompletion", extra="allow")
+
+
+class _KnownChunk(ChatCompletionChunk):
+    """A piece of a stream that follows OpenAI's form."""
+
+    model_config = ConfigDict(title="ChatCompletionChunk", extra="allow")
 
 
 def _read(response: httpx2.Response) -> ChatCompletion | str:
