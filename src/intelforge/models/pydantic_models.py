@@ -3,7 +3,7 @@
 from typing import Any
 
 import httpx2
-from openai import AsyncOpenAI, Omit, omit
+from openai import Omit, omit
 from pydantic_ai.models import Model
 from pydantic_ai.models.ollama import OllamaModel
 from pydantic_ai.models.openai import OpenAIChatModel
@@ -16,8 +16,8 @@ from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 from pydantic_ai.providers.openrouter import OpenRouterProvider
 
+from intelforge.models.direct_openai import DirectOpenAI
 from intelforge.models.key_binding import NO_KEY, bound_client
-from intelforge.models.openai_sdk import open_sdk
 from intelforge.models.providers import Provider
 from intelforge.models.targets import Target
 
@@ -30,7 +30,7 @@ def open_model(target: Target, client: httpx2.AsyncClient) -> Model[Any]:
     bound = bound_client(target, client)
     if target.provider == "anthropic":
         return _anthropic(target, bound)
-    sdk = open_sdk(target.base_url, bound)
+    sdk = DirectOpenAI(base_url=target.base_url, http_client=bound)
     match target.provider:
         case "openai":
             return OpenAIChatModel(target.wire_name, provider=OpenAIProvider(openai_client=sdk))
@@ -50,7 +50,7 @@ class _WithoutStreamOptions(OpenAIChatModel):
         return omit
 
 
-def _compatible(target: Target, sdk: AsyncOpenAI) -> Model[Any]:
+def _compatible(target: Target, sdk: DirectOpenAI) -> Model[Any]:
     provider = OpenAICompatibleProvider(target.provider, openai_client=sdk)
     profile = merge_profile(provider.model_profile(target.wire_name), _profile(target.facts) if target.facts else None)
     kind = OpenAIChatModel if target.facts is None or target.facts.stream_options else _WithoutStreamOptions

@@ -34,6 +34,7 @@ from intelforge.core.values import (
     Source,
     SourceKind,
 )
+from intelforge.testing.costs import FakeCosts
 from intelforge.testing.upkeep import FakeIndex
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class FakeWorkspace(Workspace):
     opened: list[Path | None] = field(default_factory=list)
     closed: int = 0
     index: FakeIndex = field(default_factory=FakeIndex)
+    costs: FakeCosts = field(default_factory=FakeCosts)
 
     def _called(self, *call: object) -> None:
         self.calls.append(call)

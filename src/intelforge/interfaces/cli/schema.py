@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Self
 
+from intelforge.core.cost_report import CostReport
+from intelforge.core.costs import Budget, BudgetStatus
 from intelforge.core.reports import (
     BuildReport,
     Check,
@@ -191,6 +193,40 @@ class TuningOutput:
     """false for a dry run"""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostOutput:
+    """What calls cost."""
+
+    report: CostReport
+    csv: str
+    """the file that the rows were written to; empty when none was named"""
+    written: int
+    """rows"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetsOutput:
+    """Every budget and how far it is used."""
+
+    budgets: tuple[BudgetStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetOutput:
+    """The budget as it is now."""
+
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedBudget:
+    """The budget that was removed, or would be."""
+
+    budget: Budget
+    removed: bool
+    """false for a dry run"""
+
+
 OUTPUTS: Mapping[str, type] = {
     "init": InitOutput,
     "add": AddOutput,
@@ -220,6 +256,11 @@ OUTPUTS: Mapping[str, type] = {
     "index drop": DroppedVersion,
     "index export": Transfer,
     "index import": Transfer,
+    "cost": CostOutput,
+    "budget": BudgetsOutput,
+    "budget list": BudgetsOutput,
+    "budget set": BudgetOutput,
+    "budget remove": RemovedBudget,
     "doctor": DoctorOutput,
     "demo": DemoOutput,
 }
