@@ -137,7 +137,7 @@ def intelforge(upstream: int, folder: Path, workers: int) -> Iterator[tuple[str,
 def write_settings(upstream: int, folder: Path) -> None:
     Workspace.init(folder)
     url = f"http://127.0.0.1:{upstream}/v1#test"
-    (folder / "intelforge.toml").write_text(f'llm = "{url}"\nembedder = "{url}"\n', encoding="utf-8")
+    (folder / "intelforge.toml").write_text(f'llm = "{url}"\nembedder = "{url}"\ncache = "none:"\n', encoding="utf-8")
 
 
 @contextmanager

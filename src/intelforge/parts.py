@@ -29,6 +29,7 @@ from intelforge.index.rerank import Reranker, TokenEncoder
 from intelforge.index.rerankers.context import RerankerContext
 from intelforge.index.rerankers.url import NO_RERANKER
 from intelforge.index.rerankers.url import hosts_of as reranker_hosts
+from intelforge.lending import Lending
 from intelforge.models.endpoint import Limits
 from intelforge.models.gateway import Gateway, Options
 from intelforge.models.ledger import Ledger, Usage
@@ -288,7 +289,17 @@ class Parts:
             hedge_seconds=settings.llm_hedge_seconds,
             record=str(self.root / settings.llm_record) if settings.llm_record else "",
         )
-        return Gateway(client=self._model_client, ledger=self.ledger, options=options)
+        return Gateway(client=self._model_client, ledger=self.ledger, options=options, lent=self.lending.lent)
+
+    @functools.cached_property
+    def lending(self) -> Lending:
+        """What is known of models, and the replies that are kept."""
+        lending = Lending(self.root, self.settings, self.database, embedder=self._question_embedder)
+        self._stack.push_async_callback(lending.close)
+        return lending
+
+    async def _question_embedder(self) -> Embedder | None:
+        return await asyncio.to_thread(self.embedder)
 
     async def model(self) -> LanguageModel | None:
         """The language model; None when there is none. Raises what opening it raises."""
@@ -298,6 +309,7 @@ class Parts:
         """The one that a URL names; the workspace's own when it is empty. One that is not there is looked for once."""
         url = url or self.settings.llm
         if url not in self._models:
+            await self.lending.catalogue.load()
             self._models[url] = await self.gateway.model(url)
         return self._models[url]
 

@@ -322,6 +322,7 @@ class OneReply:
 
     def __init__(self) -> None:
         self.kept: ChatResponse | None = None
+        self.trouble = ""
 
     async def find(self, request: ChatRequest, *, model: str) -> ChatResponse | None:
         return self.kept

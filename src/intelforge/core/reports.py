@@ -16,6 +16,7 @@ class Stage(StrEnum):
     EMBEDDING = "embedding"
     COPYING = "copying"
     COMPARING = "comparing"
+    MEASURING = "measuring"
     DONE = "done"
 
 

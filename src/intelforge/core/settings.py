@@ -114,6 +114,22 @@ class Settings(BaseSettings):
     )
     web_timeout: Annotated[float, Field(gt=0)] = Field(20, description="Time limit of one web request, in seconds.")
     web_max_redirects: Annotated[int, Field(ge=0, le=20)] = Field(5, description="Redirects followed for one page.")
+    cache: str = Field(
+        "disk:.intelforge/cache",
+        description="Where replies of language models are kept: a folder, `redis://HOST:6379`, or `none:`.",
+    )
+    cache_hours: Annotated[float, Field(gt=0)] = Field(168, description="Hours for which a reply is kept.")
+    cache_mb: Annotated[float, Field(gt=0)] = Field(
+        256, description="Megabytes of replies that are kept; those longest unused go first."
+    )
+    cache_similarity: Annotated[float, Field(ge=0, le=1)] = Field(
+        0,
+        description="Cosine from which on a question that is worded otherwise is given the reply kept for it; "
+        "0: only the same request is. `intelforge models similar` measures how often that goes wrong.",
+    )
+    model_facts: str = Field(
+        "", description="JSON file with facts and prices of models that take the place of the built-in ones."
+    )
     llm_timeout: Annotated[float, Field(gt=0)] = Field(
         120, description="Time limit of one language model call, all attempts included, in seconds."
     )

@@ -106,6 +106,8 @@ class GatewayModel:
         route = await self.lent.router.route(request, url=self.routed) if self.lent.router and self.routed else None
         timeout = self.behaviour.timeout if request.timeout is None else request.timeout
         call = _Call(self, Exchange(request=request, stream=stream, deadline=began + timeout), route)
+        if self.lent.cache and self.lent.cache.trouble:
+            call.notes.append(self.lent.cache.trouble)
         first = 0.0
         try:
             async with aclosing(call.events()) as events:

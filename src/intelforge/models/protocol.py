@@ -116,6 +116,11 @@ class Window(Protocol):
 class Cache(Protocol):
     """Keeps responses."""
 
+    @property
+    def trouble(self) -> str:
+        """Why it did nothing when it was last asked; empty when it worked."""
+        ...
+
     async def find(self, request: ChatRequest, *, model: str) -> ChatResponse | None:
         """The response kept for this request to this model, marked as cached and costing nothing."""
         ...

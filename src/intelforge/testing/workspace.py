@@ -35,6 +35,8 @@ from intelforge.core.values import (
     SourceKind,
 )
 from intelforge.testing.costs import FakeCosts
+from intelforge.testing.modelling import FakeModelling
+from intelforge.testing.routing import FakeRouting
 from intelforge.testing.upkeep import FakeIndex
 
 if TYPE_CHECKING:
@@ -116,6 +118,8 @@ class FakeWorkspace(Workspace):
     closed: int = 0
     index: FakeIndex = field(default_factory=FakeIndex)
     costs: FakeCosts = field(default_factory=FakeCosts)
+    models: FakeModelling = field(default_factory=FakeModelling)
+    routing: FakeRouting = field(default_factory=FakeRouting)
 
     def _called(self, *call: object) -> None:
         self.calls.append(call)

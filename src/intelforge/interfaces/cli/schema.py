@@ -11,6 +11,7 @@ from typing import Self
 
 from intelforge.core.cost_report import CostReport
 from intelforge.core.costs import Budget, BudgetStatus
+from intelforge.core.model_reports import BenchReport, ModelCard, ModelRecommendation, Profile, SimilarityCheck
 from intelforge.core.reports import (
     BuildReport,
     Check,
@@ -28,6 +29,7 @@ from intelforge.core.reports import (
     Verification,
     VersionStatus,
 )
+from intelforge.core.routing import Replay, RouterStatus
 from intelforge.core.values import Answer, SearchResult, Source
 
 
@@ -227,6 +229,21 @@ class RemovedBudget:
     """false for a dry run"""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCardsOutput:
+    """What is known of language models."""
+
+    models: tuple[ModelCard, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheOutput:
+    """What was done to the response cache."""
+
+    forgotten: int
+    """replies"""
+
+
 OUTPUTS: Mapping[str, type] = {
     "init": InitOutput,
     "add": AddOutput,
@@ -244,6 +261,12 @@ OUTPUTS: Mapping[str, type] = {
     "models": ModelsOutput,
     "models list": ModelsOutput,
     "models pull": ModelsOutput,
+    "models facts": ModelCardsOutput,
+    "models recommend": ModelRecommendation,
+    "models probe": Profile,
+    "models bench": BenchReport,
+    "models similar": SimilarityCheck,
+    "models forget": CacheOutput,
     "models check": ModelChecksOutput,
     "index": IndexVersionsOutput,
     "index versions": IndexVersionsOutput,
@@ -261,6 +284,13 @@ OUTPUTS: Mapping[str, type] = {
     "budget list": BudgetsOutput,
     "budget set": BudgetOutput,
     "budget remove": RemovedBudget,
+    "router": RouterStatus,
+    "router show": RouterStatus,
+    "router freeze": RouterStatus,
+    "router unfreeze": RouterStatus,
+    "router export": RouterStatus,
+    "router import": RouterStatus,
+    "router replay": Replay,
     "doctor": DoctorOutput,
     "demo": DemoOutput,
 }

@@ -1,0 +1,78 @@
+"""What the gateway is lent: what is known of models, their windows, and the replies that are kept."""
+
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from intelforge.core.errors import ModelError
+from intelforge.core.settings import Settings
+from intelforge.index.protocol import Embedder, TextKind, Vectors
+from intelforge.models.catalogue.catalogue import Catalogue
+from intelforge.models.catalogue.fitting import CatalogueWindow
+from intelforge.models.catalogue.kept_profiles import KeptProfiles
+from intelforge.models.catalogue.overrides import read_overrides
+from intelforge.models.gateway_model import Lent
+from intelforge.models.response_cache.cache import ResponseCache
+from intelforge.models.response_cache.check import CHECK_FACT, read_check
+from intelforge.models.response_cache.open import open_replies
+from intelforge.models.response_cache.similar import Similar
+from intelforge.store.database import Database
+from intelforge.store.facts import Facts
+from intelforge.store.model_profiles import ModelProfiles
+
+
+class Lending:
+    """Built from the settings of one workspace, each part when it is first needed."""
+
+    def __init__(
+        self,
+        root: Path,
+        settings: Settings,
+        database: Database,
+        *,
+        embedder: Callable[[], Awaitable[Embedder | None]],
+    ) -> None:
+        self._root = root
+        self._settings = settings
+        self._database = database
+        self._embedder = embedder
+
+    @functools.cached_property
+    def lent(self) -> Lent:
+        """All of it. Raises ConfigError for a setting that makes no sense."""
+        catalogue = self.catalogue
+        return Lent(cache=self.cache, window=CatalogueWindow(catalogue=catalogue), profiles=catalogue)
+
+    @functools.cached_property
+    def catalogue(self) -> Catalogue:
+        """What is known of models. Raises ConfigError when the file of the setting `model_facts` is wrong."""
+        file = self._settings.model_facts
+        overrides = read_overrides(self._root / file) if file else {}
+        return Catalogue(overrides=overrides, profiles=KeptProfiles(ModelProfiles(self._database)))
+
+    @functools.cached_property
+    def cache(self) -> ResponseCache | None:
+        """Replies that were given before; None when the settings want none. Raises ConfigError, BackendError."""
+        settings, threshold = self._settings, self._settings.cache_similarity
+        store = open_replies(settings.cache, root=self._root, hours=settings.cache_hours, megabytes=settings.cache_mb)
+        if store is None:
+            return None
+        similar = Similar(embed=self._embed, threshold=threshold, false_hits=self._false_hits)
+        return ResponseCache(store, similar=similar if threshold else None)
+
+    async def close(self) -> None:
+        cache = vars(self).get("cache")
+        if cache is not None:
+            await cache.close()
+
+    async def _embed(self, questions: Sequence[str]) -> Vectors:
+        embedder = await self._embedder()
+        if embedder is None:
+            raise ModelError("there is no embedder", hint="set one: intelforge config set embedder URL")
+        return await embedder.embed(questions, kind=TextKind.QUERY)
+
+    async def _false_hits(self) -> float | None:
+        """As it was measured at the threshold of the settings."""
+        check = read_check(await Facts(self._database).get(CHECK_FACT))
+        rows = [row for row in check.rows if row.threshold == self._settings.cache_similarity] if check else []
+        return rows[0].false_hit_rate if rows else None
