@@ -29,6 +29,7 @@ COMPATIBLE_KEY: Final = COMPATIBLE.keys[0]
 NONE: Final = ("none:", "none")
 AUTO: Final = ("auto:", "auto")
 ROUTER: Final = "router:"
+KNOWN: Final = f"providers: ollama, {', '.join(PROVIDERS)}, or http://HOST/v1#MODEL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,8 @@ def split_chain(url: str) -> tuple[str, ...]:
 
 def read_target(url: str, *, environment: Mapping[str, str] = os.environ) -> Target:
     """What one URL names, with base URL and key. Raises ConfigError, and ModelError when the key is missing."""
+    if url.find(":") < 1:
+        raise ConfigError(f"llm {url!r} names no provider", hint=f"write it as PROVIDER:MODEL; {KNOWN}")
     provider, name = scheme_of(url), url.partition(":")[2].strip()
     if provider in ("http", "https"):
         return _compatible(url, environment)

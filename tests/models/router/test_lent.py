@@ -40,10 +40,7 @@ def asked(text: str = "What is two and two?", **more: object) -> ChatRequest:
 
 
 def replied(model: str, *failed: str) -> ChatResponse:
-    attempts = (
-        *(Attempt(model=name, seconds=0.1, error="it failed") for name in failed),
-        Attempt(model=model, seconds=1),
-    )
+    errors = [Attempt(model=name, seconds=0.1, error="it failed") for name in failed]
     return ChatResponse(
         parts=(Text("4"),),
         model=model,
