@@ -228,9 +228,13 @@ async def faulty(number: int) -> gateway_faults.Faulty:
     """So many exchanges with a provider that fails in every way, on a ledger as a workspace has it."""
     with tempfile.TemporaryDirectory() as folder:
         database = await open_database("sqlite:///ledger.db", root=Path(folder))
+        calls = Calls(database)
         try:
-            return await gateway_faults.run(number, Calls(database))
+            found = await gateway_faults.run(number, calls)
+            await calls.close()
+            return gateway_faults.with_rows(found, await calls.all())
         finally:
+            await calls.close()
             await database.close()
 
 

@@ -5,9 +5,10 @@ import json
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import httpx2
 
@@ -209,6 +210,21 @@ async def run(number: int, store: LedgerStore) -> Faulty:
 
         outcomes = await asyncio.gather(*(one(plan) for plan in plans))
     return _audited(plans, outcomes, server, audited, time.perf_counter() - began)
+
+
+def with_rows(found: Faulty, rows: Sequence[Mapping[str, Any]]) -> Faulty:
+    """With what the database has in the end: every attempt once, none under way.
+
+    An entry of nothing that was interrupted is of a caller who left while it was made: there was no attempt.
+    """
+    rows = [row for row in rows if row["cost_usd"] or row["error"] != "interrupted"]
+    under_way = sum(row["state"] == CallState.RESERVED.value for row in rows)
+    missing, extra = max(0, found.attempts - len(rows)), max(0, len(rows) - found.attempts)
+    return replace(
+        found,
+        lost_settlements=found.lost_settlements + under_way + missing,
+        double_charges=found.double_charges + extra,
+    )
 
 
 def _model(url: str, client: httpx2.AsyncClient, store: AuditedStore) -> GatewayModel:

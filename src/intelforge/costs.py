@@ -5,7 +5,7 @@ import csv
 import functools
 import itertools
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -74,11 +74,12 @@ class Costs:
         """Writes the rows of a report to a CSV file, all of them; gives how many. Raises StorageError."""
         query = query or CostQuery()
         report = await self.report(replace(query, limit=2**31))
+        rows = report.rows if query.by or query.per else (report.total,)
         try:
-            await asyncio.to_thread(_write_csv, path, query, report.rows or (report.total,))
+            await asyncio.to_thread(_write_csv, path, query, rows)
         except OSError as error:
             raise StorageError(f"{path} cannot be written: {error.strerror}", hint="choose another place") from error
-        return len(report.rows or (report.total,))
+        return len(rows)
 
     async def budgets(self) -> list[BudgetStatus]:
         """Every budget with how far it is used in its present period, oldest first."""
@@ -107,6 +108,8 @@ class Costs:
     @asynccontextmanager
     async def supervised(self) -> AsyncIterator[None]:
         """Charges calls of processes that died while the block runs: for a server."""
+        with suppress(StorageError):  # whoever works meets the same error
+            await self._parts.budgets.forget_old()
         async with self._parts.calls.supervised():
             yield
 
@@ -147,17 +150,18 @@ class Costs:
             days=found.days,
             method=found.method,
         )
-        return forecast, () if query.only else _passed(budgets, found.expected, today)
+        return forecast, () if query.only else _passed(budgets, spent, found.expected, today)
 
 
-def _passed(budgets: Sequence[BudgetStatus], expected: Sequence[float], today: datetime) -> tuple[str, ...]:
+def _passed(
+    budgets: Sequence[BudgetStatus], spent: float, expected: Sequence[float], today: datetime
+) -> tuple[str, ...]:
     """A note for each budget of the workspace per month that is used up before the month ends."""
     notes = []
     for status in budgets:
         budget = status.budget
         if budget.scope != Scope() or budget.period is not Period.MONTH:
             continue
-        spent = status.standings[0].spent_usd
         path = itertools.accumulate(expected, initial=spent)
         day = next((number for number, cost in enumerate(path) if cost > budget.limit_usd), None)
         if day:
@@ -176,4 +180,11 @@ def _write_csv(path: Path, query: CostQuery, rows: Sequence[CostRow]) -> None:
         for row in rows:
             before = "" if row.before_usd is None else f"{row.before_usd:.9f}"
             numbers = [getattr(row, name) for name in _NUMBERS]
-            writer.writerow([row.period, *(row.group[name] for name in names), *numbers, f"{row.cost_usd:.9f}", before])
+            writer.writerow(
+                [row.period, *(_cell(row.group[name]) for name in names), *numbers, f"{row.cost_usd:.9f}", before]
+            )
+
+
+def _cell(name: str) -> str:
+    """A name that no spreadsheet takes for a formula."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name

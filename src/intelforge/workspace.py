@@ -44,6 +44,7 @@ from intelforge.ingest.embed import RATE_FACT
 from intelforge.modelling import CONTEXT, Modelling
 from intelforge.models.targets import hosts_of
 from intelforge.parts import STATE, Parts
+from intelforge.routing import Routing
 from intelforge.searching import Searching, SearchRequest
 from intelforge.security.egress import Egress
 from intelforge.upkeep import IndexUpkeep
@@ -233,6 +234,11 @@ class Workspace:
     def costs(self) -> Costs:
         """What model calls cost, and what they may cost."""
         return Costs(self._parts)
+
+    @functools.cached_property
+    def routing(self) -> Routing:
+        """What can be done with the router, which chooses a model for each request."""
+        return Routing(self._parts)
 
     async def search(
         self,

@@ -38,3 +38,16 @@ async def test_an_entry_that_is_not_settled_or_settled_twice_is_noticed() -> Non
     await audited.settle(row)
     await audited.settle(row)
     assert gateway_faults._audited([plan], ["hung"], server, audited, 1.0).double_charges == 1
+
+
+async def test_what_the_database_has_in_the_end_counts_too() -> None:
+    store = MemoryLedgerStore()
+    found = await gateway_faults.run(1, store)
+    assert found.attempts == 1
+    fine = {"state": "settled", "cost_usd": 0.1, "error": ""}
+    under_way = {**fine, "state": "reserved", "cost_usd": None}
+    given_back = {"state": "failed", "cost_usd": 0.0, "error": "interrupted"}
+    assert gateway_faults.with_rows(found, [fine, given_back]) == found
+    assert gateway_faults.with_rows(found, [under_way]).lost_settlements == 1
+    assert gateway_faults.with_rows(found, []).lost_settlements == 1
+    assert gateway_faults.with_rows(found, [fine, fine]).double_charges == 1

@@ -27,7 +27,9 @@ from intelforge.core.chat import (
     ToolResult,
 )
 from intelforge.core.errors import ErrorCode, ModelError
+from intelforge.models.failures import Failure, ProviderError
 from intelforge.models.providers import PROVIDERS
+from intelforge.models.resilience import RetryPolicy
 from intelforge.testing.gateway import GatewayBench, ask
 from intelforge.testing.model_server import ServerReply, chat_reply, stream_chunk, stream_reply
 
@@ -97,7 +99,7 @@ async def test_a_request_goes_to_the_provider_in_its_own_words(scheme: str, exch
     (asked,) = exchange.requests
     assert str(asked.url) == f"{facts.base_url}/chat/completions"
     assert asked.headers[facts.header] == (f"Bearer {KEY}" if facts.bearer else KEY)
-    assert exchange.sent["model"] == "@v/name"
+    assert exchange.sent["model"] == ("name" if scheme == "portkey" else "@v/name")
     assert exchange.sent["max_completion_tokens" if facts.max_completion_tokens else "max_tokens"] == 9
     assert exchange.sent[facts.seed] == 7
     if facts.tools:
@@ -202,6 +204,34 @@ async def test_an_empty_reply_that_was_cut_says_how_to_allow_more(exchange: Exch
     assert "llm_max_tokens" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (httpx2.ConnectTimeout, Failure.UNREACHABLE),
+        (httpx2.ConnectError, Failure.UNREACHABLE),
+        (httpx2.PoolTimeout, Failure.UNREACHABLE),
+        (httpx2.ReadTimeout, Failure.TIMEOUT),
+        (httpx2.ReadError, Failure.BROKEN),
+        (httpx2.WriteError, Failure.BROKEN),
+        (httpx2.RemoteProtocolError, Failure.BROKEN),
+    ],
+)
+async def test_what_was_not_sent_is_told_from_what_may_have_been_done(
+    raised: type[httpx2.TransportError], kind: Failure, bench: GatewayBench
+) -> None:
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        raise raised("no", request=request)
+
+    bench.retry = RetryPolicy(retries=0)
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(respond)) as bench.client:
+        model = await bench.open("openai:gpt-x", OPENAI_API_KEY=KEY)
+        with pytest.raises(ProviderError) as caught:
+            await model.respond(ask())
+    assert caught.value.kind is kind
+    (call,) = bench.store.calls
+    assert call.cost_usd == (0.0 if kind is Failure.UNREACHABLE else call.reserved_usd)
+
+
 def anthropic_reply(content: list[dict[str, Any]], stop: str) -> ServerReply:
     body = {
         "id": "msg_1",
@@ -241,6 +271,11 @@ async def test_anthropic_is_asked_in_its_own_interface(anthropic: str, exchange:
     assert response.text == "Well."
     assert response.tool_calls == (ToolCall(id="t1", name="weather", arguments='{"city": "Oslo"}'),)
     assert (response.finish_reason, response.tokens.cache_read) == (FinishReason.TOOL_CALLS, 2)
+
+
+async def test_anthropic_says_why_it_stopped(anthropic: str, exchange: Exchange) -> None:
+    reply = anthropic_reply([{"type": "text", "text": "Well."}], "end_turn")
+    assert (await exchange.respond(anthropic, ask(), reply)).finish_reason is FinishReason.STOP
 
 
 async def test_anthropic_streams(anthropic: str, exchange: Exchange) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from intelforge.core.errors import EgressError, ErrorCode, ModelError
+from intelforge.core.errors import EgressError, ErrorCode, IntelForgeError, ModelError
 from intelforge.models.failures import ADVICE, Failure, ProviderError, failure
 from intelforge.models.resilience import CircuitBreaker, RetryPolicy, all_failed, broken_off
 
@@ -125,3 +125,16 @@ def test_the_sum_of_failures_keeps_a_code_they_share() -> None:
     assert all_failed([failed(Failure.KEY), failed(Failure.TIMEOUT)]).error_code is ErrorCode.MODEL_FAILED
     only = failed()
     assert all_failed([only]) is only
+
+
+class BudgetSpentError(IntelForgeError):
+    """An error of another part, which its callers look for."""
+
+    code = ErrorCode.REFUSED
+
+
+def test_the_sum_of_failures_of_one_kind_is_of_that_kind() -> None:
+    spent = [BudgetSpentError("a:x: no room"), BudgetSpentError("b:y: no room")]
+    assert isinstance(all_failed(spent), BudgetSpentError)
+    assert all_failed(spent).error_code is ErrorCode.REFUSED
+    assert type(all_failed([failed(), failed()])) is ModelError

@@ -293,3 +293,14 @@ async def test_what_was_measured_counts_before_what_the_provider_claims(bench: G
     response = await bench.chain(("a:x", mock)).respond(ask(tools=(WEATHER,)))
     assert response.tool_calls[0].name == "weather"
     assert mock.requests[0].tools == ()
+
+
+@pytest.mark.usefixtures("allow_loopback_requests")
+async def test_what_is_rejected_for_another_reason_is_not_taken_for_a_lack(bench: GatewayBench) -> None:
+    replies = iter([error_reply(400, "too hot"), error_reply(400, "too hot"), tool_reply("weather", "{}")])
+    async with ModelServer(lambda request: next(replies)) as server:
+        model = await bench.open(f"{server.url}/v1#tiny")
+        with pytest.raises(ProviderError, match="cannot do what was asked"):
+            await model.respond(ask(tools=(WEATHER,), temperature=9.0))
+        await model.respond(ask(tools=(WEATHER,)))
+        assert "tools" in server.requests[2].json

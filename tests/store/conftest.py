@@ -1,11 +1,8 @@
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete
 
 from intelforge.core.values import Source, SourceKind
 from intelforge.store.database import Database, open_database
@@ -13,8 +10,6 @@ from intelforge.store.documents import Documents
 from intelforge.store.items import Items
 from intelforge.store.sources import Sources
 from intelforge.store.standings import Standings
-from intelforge.store.tables import BudgetRow, CallRow
-from intelforge.testing.postgres import postgres_database
 from intelforge.testing.recorder import Recorder
 
 
@@ -32,33 +27,6 @@ class Time:
 @pytest.fixture
 async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     opened = await open_database(database_url, root=tmp_path)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def migrated_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a database with tables, on SQLite and on PostgreSQL, for the tests of one file."""
-    folder = tmp_path_factory.mktemp("database")
-    with ExitStack() as stack:
-        url = f"sqlite:///{folder / 'test.db'}"
-        if request.param == "postgresql":
-            url = stack.enter_context(postgres_database(request.getfixturevalue("postgres")))
-        asyncio.run(_migrate(url, folder))
-        yield url
-
-
-async def _migrate(url: str, folder: Path) -> None:
-    await (await open_database(url, root=folder)).close()
-
-
-@pytest.fixture
-async def emptied(migrated_url: str, tmp_path: Path) -> AsyncIterator[Database]:
-    """That database without calls and budgets."""
-    opened = await open_database(migrated_url, root=tmp_path)
-    async with opened.write() as connection:
-        await connection.execute(delete(CallRow))
-        await connection.execute(delete(BudgetRow))
     yield opened
     await opened.close()
 

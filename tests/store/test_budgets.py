@@ -95,7 +95,7 @@ async def test_a_refusal_names_budget_limit_spent_reserved_end_and_the_way_out(b
 async def test_a_budget_counts_the_calls_that_agree_in_all_that_it_names(
     book: Book, scope: dict[str, Any], counted: int
 ) -> None:
-    await book.budgets.set(budget(1.0, **scope))
+    await book.budgets.set(Budget(scope=Scope(**scope), period=Period.DAY, limit_usd=1.0))
     await book.spend(0.0625, user="ann", team="sales", run="r1")
     await book.spend(0.0625, "groq:n", user="ann")
     await book.spend(0.0625, user="bob", team="sales")
@@ -277,6 +277,19 @@ async def test_another_limit_is_another_threshold(book: Book) -> None:
     await book.spend(0.0625)
     await book.budgets.set(budget(0.2))
     assert await book.spend(0.0625) == ["the budget of the workspace per day has reached 50 %: $0.12 of $0.20"]
+
+
+async def test_counters_of_periods_long_gone_are_forgotten_but_not_those_that_hold_something(book: Book) -> None:
+    for period in Period:
+        await book.budgets.set(budget(1.0, period))
+    async with book.ledger.call("openai:m", accounting=Accounting(), reserve_usd=0.125) as usage:
+        usage.cost_usd = 0.125
+        book.now += timedelta(days=8)
+        await book.spend(0.125)
+        assert await book.budgets.forget_old() == 0
+    await book.calls.flush()
+    assert await book.budgets.forget_old() == 2
+    assert [one[0][1] for one in await book.standings()] == [0.125, 0.125, 0.25, 0.25]
 
 
 async def test_a_budget_is_found_by_the_beginning_of_its_id(book: Book) -> None:

@@ -120,8 +120,9 @@ async def test_calls_are_given_oldest_first(calls: Calls) -> None:
 
 
 async def test_a_local_call_is_written_behind_and_kept_by_closing(
-    database: Database, migrated_url: str, tmp_path: Path
+    database: Database, migrated_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("intelforge.store.calls.LATER", 3600.0)
     calls = Calls(database, owner=HERE)
     for number in range(5):
         entry = Entry(id=f"c{number}", local=True)

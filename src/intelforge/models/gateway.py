@@ -198,4 +198,5 @@ def _pydantic(target: Target, model: Any, connect: float) -> ModelClient:
         connect=connect,
         key=facts.keys[0] if facts and facts.keys else "",
         seed=facts.seed if facts else "seed",
+        tried_once=facts is not None,
     )

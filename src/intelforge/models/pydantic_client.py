@@ -1,5 +1,6 @@
 """A pydantic-ai model as a `ModelClient`: one exchange, translated both ways."""
 
+import functools
 import warnings
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -29,7 +30,7 @@ from intelforge.models.pydantic_messages import (
 warnings.filterwarnings("ignore", category=UsageExtractionFailedWarning)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PydanticClient:
     """Asks the model directly, without an agent. The SDK's own retries are off: the gateway makes them."""
 
@@ -40,8 +41,10 @@ class PydanticClient:
     key: str = ""
     """the variable that its key is in, for messages"""
     seed: str = "seed"
+    tried_once: bool = False
+    """its SDK was made without retries"""
 
-    @property
+    @functools.cached_property
     def abilities(self) -> Abilities:
         profile = self.model.profile
         return Abilities(
@@ -91,7 +94,7 @@ class PydanticClient:
 
     def _settings(self, request: ChatRequest, timeout: float) -> ModelSettings:
         limit: Any = httpx2.Timeout(timeout, connect=min(self.connect, timeout))  # declared as the older library's
-        settings = ModelSettings(max_retries=0, timeout=limit)
+        settings = ModelSettings(timeout=limit) if self.tried_once else ModelSettings(timeout=limit, max_retries=0)
         if request.max_tokens is not None:
             settings["max_tokens"] = request.max_tokens
         if request.temperature is not None:

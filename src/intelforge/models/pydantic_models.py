@@ -30,17 +30,17 @@ def open_model(target: Target, client: httpx2.AsyncClient) -> Model[Any]:
     bound = bound_client(target, client)
     if target.provider == "anthropic":
         return _anthropic(target, bound)
-    direct = DirectOpenAI(base_url=target.base_url, http_client=bound)
+    sdk = DirectOpenAI(base_url=target.base_url, http_client=bound)
     match target.provider:
         case "openai":
-            return OpenAIChatModel(target.model, provider=OpenAIProvider(openai_client=direct))
+            return OpenAIChatModel(target.wire_name, provider=OpenAIProvider(openai_client=sdk))
         case "ollama":
-            return OllamaModel(target.model, provider=OllamaProvider(openai_client=direct))
+            return OllamaModel(target.model, provider=OllamaProvider(openai_client=sdk))
         case "openrouter":
-            return OpenRouterModel(target.model, provider=OpenRouterProvider(openai_client=direct))
+            return OpenRouterModel(target.model, provider=OpenRouterProvider(openai_client=sdk))
         case "deepseek":
-            return OpenAIChatModel(target.model, provider=DeepSeekProvider(openai_client=direct))
-    return _compatible(target, direct)
+            return OpenAIChatModel(target.wire_name, provider=DeepSeekProvider(openai_client=sdk))
+    return _compatible(target, sdk)
 
 
 class _WithoutStreamOptions(OpenAIChatModel):
@@ -50,11 +50,11 @@ class _WithoutStreamOptions(OpenAIChatModel):
         return omit
 
 
-def _compatible(target: Target, client: DirectOpenAI) -> Model[Any]:
-    provider = OpenAICompatibleProvider(target.provider, openai_client=client)
-    profile = merge_profile(provider.model_profile(target.model), _profile(target.facts) if target.facts else None)
+def _compatible(target: Target, sdk: DirectOpenAI) -> Model[Any]:
+    provider = OpenAICompatibleProvider(target.provider, openai_client=sdk)
+    profile = merge_profile(provider.model_profile(target.wire_name), _profile(target.facts) if target.facts else None)
     kind = OpenAIChatModel if target.facts is None or target.facts.stream_options else _WithoutStreamOptions
-    return kind(target.model, provider=provider, profile=profile)
+    return kind(target.wire_name, provider=provider, profile=profile)
 
 
 def _profile(facts: Provider) -> ModelProfile:
@@ -68,8 +68,9 @@ def _profile(facts: Provider) -> ModelProfile:
 
 def _anthropic(target: Target, client: httpx2.AsyncClient) -> Model[Any]:
     # The SDK is an extra.
+    from anthropic import AsyncAnthropic
     from pydantic_ai.models.anthropic import AnthropicModel
     from pydantic_ai.providers.anthropic import AnthropicProvider
 
-    provider = AnthropicProvider(api_key=NO_KEY, base_url=target.base_url, http_client=client)
-    return AnthropicModel(target.model, provider=provider)
+    sdk = AsyncAnthropic(api_key=NO_KEY, base_url=target.base_url, http_client=client, max_retries=0)
+    return AnthropicModel(target.model, provider=AnthropicProvider(anthropic_client=sdk))

@@ -73,7 +73,7 @@ class Adapted:
 
     async def run(self, exchange: Exchange) -> AsyncGenerator[StreamEvent, None]:
         """See Responder."""
-        request, given = exchange.request, False
+        given = False
         try:
             async with aclosing(self._run(exchange)) as events:
                 async for event in events:
@@ -81,19 +81,24 @@ class Adapted:
                     yield event
             return
         except ProviderError as error:
-            if given or error.kind is not Failure.REJECTED or not self._learned(request):
+            suspected = self._suspected(exchange.request)
+            if given or error.kind is not Failure.REJECTED or not suspected:
                 raise
-        async with aclosing(self._run(exchange)) as events:
-            async for event in events:
-                yield event
+        self._lacking |= suspected
+        try:
+            async with aclosing(self._run(exchange)) as events:
+                async for event in events:
+                    yield event
+        except ProviderError as error:
+            if error.kind is Failure.REJECTED:
+                self._lacking -= suspected  # it was something else
+            raise
 
-    def _learned(self, request: ChatRequest) -> bool:
-        """Whether doing without what the provider seems to lack may help."""
+    def _suspected(self, request: ChatRequest) -> set[str]:
+        """What the provider may not be able to do after all, of what was asked of it."""
         can = self.abilities
         wanted = {"tools": request.tools and can.tools, "json_schema": request.output_schema and can.json_schema}
-        found = {name for name, asked in wanted.items() if asked}
-        self._lacking |= found
-        return bool(found)
+        return {name for name, asked in wanted.items() if asked}
 
     def _run(self, exchange: Exchange) -> AsyncGenerator[StreamEvent, None]:
         request, can = exchange.request, self.abilities

@@ -38,6 +38,8 @@ class Target:
     provider: str
     """its scheme, `compatible`, or the scheme of a plug-in"""
     model: str
+    sent_as: str = ""
+    """the model's name in requests, where it is not `model`"""
     facts: Provider | None = None
     """None for a plug-in"""
     base_url: str = ""
@@ -50,6 +52,10 @@ class Target:
     @property
     def name(self) -> str:
         return f"{self.provider}:{self.model}"
+
+    @property
+    def wire_name(self) -> str:
+        return self.sent_as or self.model
 
 
 def split_chain(url: str) -> tuple[str, ...]:
@@ -91,11 +97,13 @@ def _host_of(url: str, environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _hosted(url: str, facts: Provider, name: str, environment: Mapping[str, str]) -> Target:
+    named = name.startswith("@") and facts.scheme == "portkey"
     headers = _portkey_headers(name, environment) if facts.scheme == "portkey" else {}
     return Target(
         url=url,
         provider=facts.scheme,
         model=name,
+        sent_as=name.partition("/")[2] if named else "",
         facts=facts,
         base_url=facts.base_url,
         key=_key(facts, environment),

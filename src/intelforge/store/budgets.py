@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Row, Select, delete, func, insert, select, update
@@ -16,6 +16,8 @@ from intelforge.core.money import nano_of, usd_of
 from intelforge.store.database import Database
 from intelforge.store.tables import AlertRow, BudgetRow, CallRow, CounterRow, FactRow
 
+KEPT: Final = timedelta(days=7)
+"""how long counters of past periods stay"""
 VERSION: Final = "budgets"
 """the fact that changes whenever a budget does: whoever knows the budgets looks at it before each use of them"""
 
@@ -94,6 +96,21 @@ class Budgets:
         async with self._database.write() as connection:
             await connection.execute(_NEW_VERSION, {"value": self._new_id()})
             await connection.execute(delete(BudgetRow).where(BudgetRow.id == budget.id))
+
+    async def forget_old(self) -> int:
+        """Forgets counters of periods long gone, of which only the calls themselves tell; gives how many."""
+        before = self._clock() - KEPT
+        forgotten = 0
+        async with self._database.write() as connection:
+            for period in (Period.HOUR, Period.DAY, Period.MONTH):
+                of_period = select(BudgetRow.id).where(BudgetRow.period == period.value)
+                old = CounterRow.window_key < window_of(period, before).key
+                idle = CounterRow.reserved_nano == 0
+                done = await connection.execute(
+                    delete(CounterRow).where(CounterRow.budget_id.in_(of_period), old, idle)
+                )
+                forgotten += done.rowcount
+        return forgotten
 
     async def all(self) -> list[Budget]:
         """Every budget, oldest first."""

@@ -17,6 +17,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     String,
     Text,
     TypeDecorator,
@@ -280,3 +281,35 @@ class ModelProfileRow(Table):
     result: Mapped[dict[str, Any]] = mapped_column(JSON)
 
     __table_args__ = (Index("ix_model_profiles_model", "model", "at"),)
+
+
+class RouterCallRow(Table):
+    """A call that the router decided on. The request is kept as its features, not as its words."""
+
+    __tablename__ = "router_calls"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[datetime] = mapped_column(Instant)
+    model: Mapped[str] = mapped_column(String(255))
+    propensity: Mapped[float] = mapped_column(Float)
+    quality: Mapped[float | None] = mapped_column(Float)
+    source: Mapped[str] = mapped_column(String(16))
+    # In 1e-9 US dollars.
+    cost_nano: Mapped[int | None] = mapped_column(BigInteger)
+    latency: Mapped[float | None] = mapped_column(Float)
+    output_tokens: Mapped[int | None] = mapped_column(Integer)
+    request: Mapped[dict[str, Any]] = mapped_column(JSON)
+    # float32, little-endian; empty without an embedder.
+    embedding: Mapped[bytes] = mapped_column(LargeBinary)
+
+    __table_args__ = (Index("ix_router_calls_at", "at"),)
+
+
+class RouterStateRow(Table):
+    """What a router has learned, by its name."""
+
+    __tablename__ = "router_states"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[datetime] = mapped_column(Instant)
+    state: Mapped[bytes] = mapped_column(LargeBinary)

@@ -34,7 +34,9 @@ from intelforge.core.values import (
     Source,
     SourceKind,
 )
+from intelforge.testing.costs import FakeCosts
 from intelforge.testing.modelling import FakeModelling
+from intelforge.testing.routing import FakeRouting
 from intelforge.testing.upkeep import FakeIndex
 
 if TYPE_CHECKING:
@@ -115,7 +117,9 @@ class FakeWorkspace(Workspace):
     opened: list[Path | None] = field(default_factory=list)
     closed: int = 0
     index: FakeIndex = field(default_factory=FakeIndex)
+    costs: FakeCosts = field(default_factory=FakeCosts)
     models: FakeModelling = field(default_factory=FakeModelling)
+    routing: FakeRouting = field(default_factory=FakeRouting)
 
     def _called(self, *call: object) -> None:
         self.calls.append(call)

@@ -46,6 +46,11 @@ COMMANDS = {
     "index drop": ["index", "drop", "1", "--yes"],
     "index export": ["index", "export", "index.parquet"],
     "index import": ["index", "import", "index.parquet"],
+    "cost": ["cost", "--by", "user"],
+    "budget": ["budget"],
+    "budget list": ["budget", "list"],
+    "budget set": ["budget", "set", "--per", "day", "5"],
+    "budget remove": ["budget", "remove", "3f2a", "--yes"],
     "doctor": ["doctor"],
 }
 HEAVY = ("sqlalchemy", "pydantic", "lancedb", "numpy", "onnxruntime", "httpx2", "dbos", "intelforge.workspace")

@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Self
 
+from intelforge.core.cost_report import CostReport
+from intelforge.core.costs import Budget, BudgetStatus
 from intelforge.core.model_reports import BenchReport, ModelCard, ModelRecommendation, Profile, SimilarityCheck
 from intelforge.core.reports import (
     BuildReport,
@@ -27,6 +29,7 @@ from intelforge.core.reports import (
     Verification,
     VersionStatus,
 )
+from intelforge.core.routing import Replay, RouterStatus
 from intelforge.core.values import Answer, SearchResult, Source
 
 
@@ -193,6 +196,40 @@ class TuningOutput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CostOutput:
+    """What calls cost."""
+
+    report: CostReport
+    csv: str
+    """the file that the rows were written to; empty when none was named"""
+    written: int
+    """rows"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetsOutput:
+    """Every budget and how far it is used."""
+
+    budgets: tuple[BudgetStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetOutput:
+    """The budget as it is now."""
+
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedBudget:
+    """The budget that was removed, or would be."""
+
+    budget: Budget
+    removed: bool
+    """false for a dry run"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCardsOutput:
     """What is known of language models."""
 
@@ -242,6 +279,18 @@ OUTPUTS: Mapping[str, type] = {
     "index drop": DroppedVersion,
     "index export": Transfer,
     "index import": Transfer,
+    "cost": CostOutput,
+    "budget": BudgetsOutput,
+    "budget list": BudgetsOutput,
+    "budget set": BudgetOutput,
+    "budget remove": RemovedBudget,
+    "router": RouterStatus,
+    "router show": RouterStatus,
+    "router freeze": RouterStatus,
+    "router unfreeze": RouterStatus,
+    "router export": RouterStatus,
+    "router import": RouterStatus,
+    "router replay": Replay,
     "doctor": DoctorOutput,
     "demo": DemoOutput,
 }

@@ -1,0 +1,41 @@
+from pathlib import Path
+
+from intelforge.testing.terminal import Terminal
+
+
+def test_it_shows_what_it_knows_best_first(terminal: Terminal) -> None:
+    for words in (("router",), ("router", "show")):
+        assert terminal.run(*words) == 0
+        lines = terminal.out.splitlines()
+        assert lines[1].startswith("openai:gpt-5-mini")
+        assert "0.72" in lines[1]
+        assert "-0.20" in lines[1]
+        assert lines[2].count("free") == 2
+        assert "Preference balanced; 120 requests remembered; $0.0100 of $0.5000" in terminal.out
+    assert [one["model"] for one in terminal.json("router", "show")["models"]] == [
+        "ollama:qwen3:8b",
+        "openai:gpt-5-mini",
+    ]
+
+
+def test_freezing_says_how_to_go_on(terminal: Terminal) -> None:
+    assert terminal.run("router", "freeze") == 0
+    assert "To go on: intelforge router unfreeze" in terminal.out
+    assert terminal.json("router", "unfreeze")["frozen"] is False
+    assert terminal.run("router") == 0
+    assert "may give 3% of the calls" in terminal.out
+
+
+def test_it_is_carried_away_and_back(terminal: Terminal) -> None:
+    assert terminal.run("router", "export", "router.npz") == 0
+    assert terminal.run("router", "import", "router.npz") == 0
+    assert terminal.workspace.routing.calls == [("export", Path("router.npz")), ("load", Path("router.npz"))]
+
+
+def test_a_replay_shows_each_policy_with_its_interval_best_first(terminal: Terminal) -> None:
+    assert terminal.run("router", "replay", "calls.jsonl", "--preference", "cheap", "--preference", "cost=0.2") == 0
+    assert terminal.workspace.routing.calls == [("replay", Path("calls.jsonl"), ("cheap", "cost=0.2"))]
+    assert "120 judged calls scored 0.650 [0.600, 0.700] at $0.002 each." in terminal.out
+    assert terminal.out.index("always") < terminal.out.index("cheap")
+    assert terminal.json("router", "replay")["policies"][0]["doubly_robust"]["value"] == 0.62
+    assert terminal.workspace.routing.calls[-1] == ("replay", None, ())
