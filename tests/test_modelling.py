@@ -116,7 +116,7 @@ async def test_auto_is_the_model_of_the_ollama_that_runs(workspace: Workspace) -
     assert profile.model == "ollama:tiny:latest"
 
 
-@pytest.mark.parametrize("url", ["none:", "ollama:a, ollama:b"])
+@pytest.mark.parametrize("url", ["none:", "ollama:a, ollama:b", "nonsense"])
 async def test_a_probe_wants_one_model(workspace: Workspace, url: str) -> None:
     with pytest.raises(InvalidInputError, match="does not name one model"):
         await workspace.models.probe(url)
