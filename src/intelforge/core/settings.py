@@ -10,7 +10,7 @@ import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tomlkit
 from pydantic import Field, ValidationError
@@ -121,6 +121,14 @@ class Settings(BaseSettings):
     )
     web_timeout: Annotated[float, Field(gt=0)] = Field(20, description="Time limit of one web request, in seconds.")
     web_max_redirects: Annotated[int, Field(ge=0, le=20)] = Field(5, description="Redirects followed for one page.")
+    llm_overflow: Literal["oldest-first", "sliding", "summarise"] = Field(
+        "oldest-first",
+        description="What is left out of a conversation that is too long for its model: the oldest turns, all but the "
+        "last `llm_overflow_turns`, or the oldest with a summary in their place.",
+    )
+    llm_overflow_turns: Annotated[int, Field(ge=1)] = Field(
+        20, description="Turns that are kept of a conversation when `llm_overflow` is `sliding`."
+    )
     cache: str = Field(
         "disk:.intelforge/cache",
         description="Where replies of language models are kept: a folder, `redis://HOST:6379`, or `none:`.",
