@@ -18,6 +18,11 @@ from intelforge.models.response_cache.cache import ResponseCache
 from intelforge.models.response_cache.check import CHECK_FACT, read_check
 from intelforge.models.response_cache.open import open_replies
 from intelforge.models.response_cache.similar import Similar
+from intelforge.models.router.database import DatabaseRouterLog
+from intelforge.models.router.lent import LentRouter
+from intelforge.models.router.policy import Exploration
+from intelforge.models.router.router import Options
+from intelforge.models.router.values import Preference
 from intelforge.models.window.fit import Strategy
 from intelforge.models.window.summary import Summaries
 from intelforge.store.database import Database
@@ -55,7 +60,22 @@ class Lending:
             longest_reply=self._settings.llm_max_tokens,
             summarise=self._summarise if strategy is Strategy.SUMMARISE else None,
         )
-        return Lent(cache=self.cache, window=window, profiles=self.catalogue)
+        return Lent(router=self.router, cache=self.cache, window=window, profiles=self.catalogue)
+
+    @functools.cached_property
+    def router(self) -> LentRouter:
+        """What `router:` URLs mean. Raises InvalidInputError for a preference that makes no sense."""
+        options = Options(
+            preference=Preference.parse(self._settings.router_preference),
+            exploration=Exploration(share=self._settings.router_explore),
+        )
+        return LentRouter(
+            named=self._settings.llm_models,
+            catalogue=self.catalogue,
+            log=DatabaseRouterLog(self._database),
+            options=options,
+            embed=self._vector,
+        )
 
     @functools.cached_property
     def catalogue(self) -> Catalogue:
@@ -75,6 +95,9 @@ class Lending:
         return ResponseCache(store, similar=similar if threshold else None)
 
     async def close(self) -> None:
+        router = vars(self).get("router")
+        if router is not None:
+            await router.close()
         cache = vars(self).get("cache")
         if cache is not None:
             await cache.close()
@@ -94,6 +117,15 @@ class Lending:
         if embedder is None:
             raise ModelError("there is no embedder", hint="set one: intelforge config set embedder URL")
         return await embedder.embed(questions, kind=TextKind.QUERY)
+
+    async def _vector(self, text: str) -> Vectors | None:
+        """For the router, which does without where there is no embedder or it fails."""
+        try:
+            vectors = await self._embed([text])
+        except ModelError:
+            return None
+        found: Vectors = vectors[0]
+        return found
 
     async def _false_hits(self) -> float | None:
         """As it was measured at the threshold of the settings."""

@@ -76,6 +76,13 @@ class Settings(BaseSettings):
     llm_models: tuple[str, ...] = Field(
         (), description="Language models beside `llm` that programs may ask for by their URL, through `serve`."
     )
+    router_preference: str = Field(
+        "balanced",
+        description="What the router weighs: `quality`, `balanced`, `cheap`, `fast`, or `cost=0.2,latency=0.1`.",
+    )
+    router_explore: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        0.03, description="Share of calls that the router may give to another model than the best, to learn."
+    )
     jobs: str = Field("dbos:", description="URL of the job engine; `dbos:` keeps its state beside the database.")
     ignore: tuple[str, ...] = Field(
         ("node_modules/", "__pycache__/", ".venv/", "*.min.js", "*.pyc"),

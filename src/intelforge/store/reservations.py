@@ -35,6 +35,7 @@ class Book:
         if any(not isinstance(entry, Whole) for entry in entries):
             self._learn(connection)
         closings = {number: entry for number, entry in enumerate(entries) if isinstance(entry, Closing)}
+        by_its_own_first = sorted(closings.items(), key=lambda pair: pair[1].crashed)
         openings = {number: entry for number, entry in enumerate(entries) if isinstance(entry, Opening)}
         calls = _lock_calls(connection, list(closings.values()))
         falling = {number: self._falls_under(opening.row) for number, opening in openings.items()}
@@ -42,7 +43,7 @@ class Book:
         outcomes: list[Outcome] = [Entered()] * len(entries)
         rows = [entry.row for entry in entries if isinstance(entry, Whole)]
         closed = []
-        for number, closing in closings.items():
+        for number, closing in by_its_own_first:
             if call := calls.pop(closing.id, None):  # only once
                 charged, notes = _close(call, closing, counters)
                 outcomes[number] = Entered(notes=notes)
