@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
 # CI has all that tests can use, so that none is skipped.
 ifeq ($(CI),true)
-EXTRAS := dev,stores
+EXTRAS := dev,stores,anthropic
 DEV := $(VENV)/.installed-ci
 else
 EXTRAS := dev

@@ -1,7 +1,8 @@
-"""What the gateway costs: requests a second, latency and memory of the HTTP endpoint beside the LiteLLM proxy's, and
-the time that a call in process takes beside what the provider takes.
+"""What the gateway costs: requests a second, latency and memory of the HTTP endpoint beside the LiteLLM proxy's, the
+time that a call in process takes beside what the provider takes, and what faults do to the ledger.
 
     python benchmarks/gateway.py [--peers litellm] [--connections 1,32] [--seconds 10] [--json]
+    python benchmarks/gateway.py --faults 1000 [--json]
 
 One provider on a loopback socket answers everything at once (`peers/provider.py`). Each gateway runs alone, as its
 documentation starts it; the same program asks both (`gateway_load.py`), and no request is like another.
@@ -24,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import gateway_faults
 import gateway_load
 import httpx2
 import measuring
@@ -31,6 +33,8 @@ import peer_environments
 
 import ingest
 from intelforge.core.chat import ChatRequest, Message, Role
+from intelforge.store.calls import Calls
+from intelforge.store.database import open_database
 from intelforge.workspace import Workspace
 
 HERE = Path(__file__).parent
@@ -133,7 +137,7 @@ def intelforge(upstream: int, folder: Path, workers: int) -> Iterator[tuple[str,
 def write_settings(upstream: int, folder: Path) -> None:
     Workspace.init(folder)
     url = f"http://127.0.0.1:{upstream}/v1#test"
-    (folder / "intelforge.toml").write_text(f'llm = "{url}"\nembedder = "{url}"\n', encoding="utf-8")
+    (folder / "intelforge.toml").write_text(f'llm = "{url}"\nembedder = "{url}"\ncache = "none:"\n', encoding="utf-8")
 
 
 @contextmanager
@@ -220,6 +224,19 @@ async def overhead(upstream: int, folder: Path) -> Overhead:
     return Overhead(direct_p50=middle[0], gateway_p50=middle[1])
 
 
+async def faulty(number: int) -> gateway_faults.Faulty:
+    """So many exchanges with a provider that fails in every way, on a ledger as a workspace has it."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = await open_database("sqlite:///ledger.db", root=Path(folder))
+        calls = Calls(database)
+        try:
+            found = await gateway_faults.run(number, calls)
+            return gateway_faults.with_rows(found, await calls.all())
+        finally:
+            await calls.close()
+            await database.close()
+
+
 def goals(measured: Sequence[Measured], spent: Overhead) -> Iterator[ingest.Goal]:
     """What was promised."""
     yield ingest.Goal(what="overhead of a call in process, p50", value=spent.p50, bound=OVERHEAD_MS, unit="ms")
@@ -267,8 +284,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--connections", type=_numbers, default=[1, 32])
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--workers", type=int, default=1, help="processes of each gateway")
+    parser.add_argument("--faults", type=int, default=0, help="make so many faulty exchanges instead")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     options = parser.parse_args(arguments)
+    if options.faults:
+        found = asdict(asyncio.run(faulty(options.faults)))
+        print(json.dumps(found) if options.json else "\n".join(f"{name}: {value}" for name, value in found.items()))
+        return
     about = ingest.machine()
     measured: list[Measured] = []
     for system in (OWN, *(name for name in options.peers.split(",") if name)):

@@ -1,13 +1,17 @@
 """What the tests of several packages need: a database of each kind, fresh for every test."""
 
+import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
 from intelforge.core.errors import NotFoundError
+from intelforge.store.database import Database, open_database
+from intelforge.store.tables import BudgetRow, CallRow
 from intelforge.testing.postgres import pgvector_server, postgres_database, postgres_server
 
 
@@ -61,3 +65,30 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'test.db'}"
     url: str = request.getfixturevalue("postgres_url")
     return url
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a database with tables, on SQLite and on PostgreSQL, for the tests of one file."""
+    folder = tmp_path_factory.mktemp("database")
+    with ExitStack() as stack:
+        url = f"sqlite:///{folder / 'test.db'}"
+        if request.param == "postgresql":
+            url = stack.enter_context(postgres_database(request.getfixturevalue("postgres")))
+        asyncio.run(_migrate(url, folder))
+        yield url
+
+
+async def _migrate(url: str, folder: Path) -> None:
+    await (await open_database(url, root=folder)).close()
+
+
+@pytest.fixture
+async def emptied(migrated_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+    """That database without calls and budgets."""
+    opened = await open_database(migrated_url, root=tmp_path)
+    async with opened.write() as connection:
+        await connection.execute(delete(CallRow))
+        await connection.execute(delete(BudgetRow))
+    yield opened
+    await opened.close()

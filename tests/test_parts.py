@@ -10,10 +10,11 @@ from intelforge import Workspace
 from intelforge.core.errors import ErrorCode, ModelError
 from intelforge.core.settings import load_settings
 from intelforge.index.embedders.cache import CacheCounts
+from intelforge.models.endpoint import Limits
+from intelforge.models.gateway import Options
 from intelforge.parts import STATE, Parts
-from intelforge.store.calls import Calls
 from intelforge.testing.embedding_server import EmbeddingServer
-from intelforge.testing.model_server import ServerReply, error_reply
+from intelforge.testing.model_server import ModelServer, ServerReply, ServerRequest, error_reply, json_reply
 from intelforge.testing.rerank_server import RerankServer
 
 LEAN = 'llm = "none:"\njobs = "memory:"\nworkers = 1\n'
@@ -63,7 +64,7 @@ async def test_every_request_is_in_the_ledger(root: Path, server: EmbeddingServe
     server.failures = [error_reply(401, "No")]
     async with Workspace.open(root, embedder=f"tei:{server.url}") as workspace:
         assert len((await workspace.search("carrots")).hits) == 1
-        calls = await Calls(workspace._parts.database).all()
+        calls = await workspace._parts.calls.all()
     assert [(call["model"], call["purpose"], call["state"]) for call in calls] == [
         ("tei:unnamed", "embed", "settled"),
         ("tei:unnamed", "embed", "failed"),
@@ -140,7 +141,7 @@ async def best(root: Path, reranker: str) -> list[str]:
     async with Workspace.open(root, embedder="none:", reranker=reranker, rerank_seconds=30) as workspace:
         await workspace.sync()
         result = await workspace.search(QUERY, rerank=True)
-        calls = await Calls(workspace._parts.database).all()
+        calls = await workspace._parts.calls.all()
     return [
         result.hits[0].location.rpartition("/")[2],
         *result.notes,
@@ -201,3 +202,64 @@ async def test_doctor_asks_the_reranker_itself(
     async with Workspace.open(root, embedder="none:", reranker=f"tei:{reranking.url}") as workspace:
         [check] = [check for check in await workspace.doctor() if check.name == "reranker"]
         assert (check.ok, check.fix) == (False, "check the key and what it may use")
+
+
+async def test_the_settings_of_language_models_reach_the_gateway(tmp_path: Path) -> None:
+    flags = {
+        "database": "sqlite:///test.db",
+        "llm": "mock:One%2C%20two., mock:Three.",
+        "llm_timeout": 9,
+        "llm_connect_timeout": 1,
+        "llm_first_token_timeout": 2,
+        "llm_token_timeout": 3,
+        "llm_max_tokens": 44,
+        "llm_retries": 5,
+        "llm_hedge_seconds": 0.5,
+        "llm_record": "runs/all.jsonl",
+    }
+    settings, _ = load_settings(tmp_path, flags=flags, environment={})
+    parts = Parts(tmp_path, settings)
+    await parts.open()
+    try:
+        assert parts.gateway.options == Options(
+            limits=Limits(total=9, connect=1, first_token=2, token=3, max_tokens=44),
+            retry=parts.gateway.options.retry,
+            hedge_seconds=0.5,
+            record=str(tmp_path / "runs" / "all.jsonl"),
+        )
+        assert parts.gateway.options.retry.retries == 5
+        model = await parts.model()
+        assert model is not None
+        assert model is await parts.model()
+        assert (await model.complete("What?", instructions="", purpose="answer")).text == "One, two."
+        assert parts.gateway.names() == ["mock:One%2C%20two.", "mock:Three."]
+        (call,) = await parts.calls.all()
+        assert call["state"] == "settled"
+    finally:
+        await parts.close()
+    assert (tmp_path / "runs" / "all.jsonl").read_text().count("\n") == 1
+
+
+async def test_a_language_model_that_cannot_be_used_is_found_by_the_doctor_and_by_models_check(root: Path) -> None:
+    def respond(request: ServerRequest) -> ServerReply:
+        return json_reply({"data": [{"id": "large"}]})
+
+    async with ModelServer(respond) as server, Workspace.open(root, llm=f"{server.url}/v1#tiny") as workspace:
+        (look,) = [check for check in await workspace.doctor() if check.name == "language model"]
+        (check,) = await workspace.check_models()
+        (fine,) = await workspace.check_models(f"{server.url}/v1#large")
+    assert not look.ok
+    assert not look.required
+    assert "not among the 1 models" in look.detail
+    assert (check.present, fine.ok) == (False, True)
+
+
+async def test_the_next_model_of_a_chain_writes_the_answer(root: Path) -> None:
+    async with (
+        ModelServer(lambda request: error_reply(503, "down")) as server,
+        Workspace.open(root, llm=f"{server.url}/v1#tiny, mock:", llm_retries=0) as workspace,
+    ):
+        await workspace.sync()
+        answer = await workspace.ask("How are carrots boiled?")
+    assert answer.model == "mock:"
+    assert server.requests

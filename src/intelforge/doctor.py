@@ -190,11 +190,13 @@ async def _git(parts: Parts) -> Check:
 
 
 async def _model(parts: Parts) -> Check:
-    model = await parts.model()
-    if model is None:
+    checks = await parts.gateway.check(parts.settings.llm)
+    if not checks:
         detail = f"{parts.settings.llm.rstrip(':')}: no language model; answers are quoted sentences"
         return Check(name="language model", ok=True, detail=detail)
-    return Check(name="language model", ok=True, detail=model.name)
+    wrong = [check for check in checks if not check.ok]
+    detail = "; ".join(check.problem for check in wrong) or ", ".join(check.name for check in checks)
+    return Check(name="language model", ok=not wrong, detail=detail, fix=wrong[0].hint if wrong else "")
 
 
 def _missing(uris: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ import functools
 import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import httpx2
 
 from intelforge.collect.protocol import Collector
 from intelforge.collect.registry import open_collector
-from intelforge.core.errors import ErrorCode, IntelForgeError
+from intelforge.core.errors import ErrorCode, IntelForgeError, StorageError
 from intelforge.core.registry import load_backend
 from intelforge.core.reports import IndexState, IndexVersion
 from intelforge.core.settings import Settings
@@ -29,6 +29,7 @@ from intelforge.index.rerank import Reranker, TokenEncoder
 from intelforge.index.rerankers.context import RerankerContext
 from intelforge.index.rerankers.url import NO_RERANKER
 from intelforge.index.rerankers.url import hosts_of as reranker_hosts
+from intelforge.lending import Lending
 from intelforge.models.endpoint import Limits
 from intelforge.models.gateway import Gateway, Options
 from intelforge.models.ledger import Ledger, Usage
@@ -38,6 +39,7 @@ from intelforge.models.protocol import LanguageModel
 from intelforge.models.resilience import RetryPolicy
 from intelforge.models.targets import hosts_of
 from intelforge.security.egress import Egress
+from intelforge.store.budgets import Budgets
 from intelforge.store.calls import Calls
 from intelforge.store.database import Database, open_database
 from intelforge.store.documents import Documents
@@ -91,6 +93,8 @@ class Parts:
         if "database" not in vars(self):
             self.database: Database = await open_database(self.settings.database, root=self.root)
             self._stack.push_async_callback(self.database.close)
+            with suppress(StorageError):  # whoever works meets the same error
+                await self.calls.settle_crashed()
 
     async def close(self) -> None:
         await self._stack.aclose()
@@ -133,6 +137,22 @@ class Parts:
     @functools.cached_property
     def leases(self) -> Leases:
         return Leases(self.database, owner=process_name())
+
+    @functools.cached_property
+    def calls(self) -> Calls:
+        """The record of model calls."""
+        calls = Calls(self.database, owner=self.leases.owner)
+        self._stack.push_async_callback(calls.close)
+        return calls
+
+    @functools.cached_property
+    def ledger(self) -> Ledger:
+        """What every model call is entered in."""
+        return Ledger(self.calls)
+
+    @functools.cached_property
+    def budgets(self) -> Budgets:
+        return Budgets(self.database)
 
     @functools.cached_property
     def egress(self) -> Egress:
@@ -244,7 +264,7 @@ class Parts:
         return reranker
 
     def _metered(self, call: RemoteCall) -> AbstractAsyncContextManager[Usage]:
-        return ModelMeter(Ledger(Calls(self.database)))(call)
+        return ModelMeter(self.ledger)(call)
 
     @functools.cached_property
     def _model_client(self) -> httpx2.AsyncClient:
@@ -269,7 +289,23 @@ class Parts:
             hedge_seconds=settings.llm_hedge_seconds,
             record=str(self.root / settings.llm_record) if settings.llm_record else "",
         )
-        return Gateway(client=self._model_client, ledger=Ledger(Calls(self.database)), options=options)
+        return Gateway(client=self._model_client, ledger=self.ledger, options=options, lent=self.lending.lent)
+
+    @functools.cached_property
+    def lending(self) -> Lending:
+        """What is known of models, and the replies that are kept."""
+        lending = Lending(
+            self.root,
+            self.settings,
+            self.database,
+            embedder=self._question_embedder,
+            language_model=self.model,
+        )
+        self._stack.push_async_callback(lending.close)
+        return lending
+
+    async def _question_embedder(self) -> Embedder | None:
+        return await asyncio.to_thread(self.embedder)
 
     async def model(self) -> LanguageModel | None:
         """The language model; None when there is none. Raises what opening it raises."""
@@ -279,6 +315,7 @@ class Parts:
         """The one that a URL names; the workspace's own when it is empty. One that is not there is looked for once."""
         url = url or self.settings.llm
         if url not in self._models:
+            await self.lending.catalogue.load()
             self._models[url] = await self.gateway.model(url)
         return self._models[url]
 
@@ -326,7 +363,7 @@ class Parts:
             chunk_tokens=settings.chunk_tokens,
         )
         collectors = Collectors(self.sources, self.collector)
-        async with LeaseHolder(self.leases) as holder, refinery:
+        async with LeaseHolder(self.leases) as holder, refinery, self.calls.supervised():
             indexer = self.indexer(serving, holder)
 
             def batch(advanced: Callable[[int], None]) -> Batch:

@@ -9,14 +9,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from intelforge import modelling
 from intelforge.answer.library import ScopedLibrary
 from intelforge.chatting import Chatting
 from intelforge.collect.recognise import recognise
 from intelforge.core.clock import new_id
 from intelforge.core.current_settings import CurrentSettings
 from intelforge.core.errors import InvalidInputError, NotFoundError, StorageError
+from intelforge.core.model_reports import ModelRecommendation, Preference
 from intelforge.core.reports import (
     Check,
+    ModelCheck,
     ModelInfo,
     Progress,
     SettingValue,
@@ -34,9 +37,12 @@ from intelforge.core.settings import (
     load_settings,
 )
 from intelforge.core.values import EVERYONE, Answer, SearchResult, Source
+from intelforge.costs import Costs
 from intelforge.index.query import legible
 from intelforge.index.reading import location, may_see
 from intelforge.ingest.embed import RATE_FACT
+from intelforge.modelling import CONTEXT, Modelling
+from intelforge.models.targets import hosts_of
 from intelforge.parts import STATE, Parts
 from intelforge.routing import Routing
 from intelforge.searching import Searching, SearchRequest
@@ -215,9 +221,19 @@ class Workspace:
         return Chatting(self._parts)
 
     @functools.cached_property
+    def models(self) -> Modelling:
+        """What is known and measured of language models."""
+        return Modelling(self._parts, self._stopping)
+
+    @functools.cached_property
     def index(self) -> IndexUpkeep:
         """What can be done with the index as a whole."""
         return IndexUpkeep(self._parts, self._stopping, self._current)
+
+    @functools.cached_property
+    def costs(self) -> Costs:
+        """What model calls cost, and what they may cost."""
+        return Costs(self._parts)
 
     @functools.cached_property
     def routing(self) -> Routing:
@@ -318,6 +334,14 @@ class Workspace:
             if not self._entered:
                 await self._parts.close()
 
+    async def check_models(self, *urls: str) -> list[ModelCheck]:
+        """Whether language models can be reached, let us in and are there: those named, or that of the settings."""
+        found: list[ModelCheck] = []
+        for url in urls or (self._current.now.llm,):
+            self._parts.egress.allow(*hosts_of(url))
+            found += await self._parts.gateway.check(url)
+        return found
+
     async def _empty_note(self) -> str:
         hint = "run: intelforge sync, then: intelforge status"
         if not await self._parts.sources.all():
@@ -348,6 +372,16 @@ def list_models() -> list[ModelInfo]:
     from intelforge.index import weights
 
     return weights.list_models(cache=weights.cache_folder())
+
+
+async def recommend_model(
+    preference: Preference, *, memory_gb: float | None = None, context: int = CONTEXT
+) -> ModelRecommendation:
+    """Which local language model fits this machine, `memory_gb` of which it may use, for so many tokens of context.
+
+    Raises InvalidInputError for what makes no sense.
+    """
+    return await modelling.recommend_model(preference, memory_gb=memory_gb, context=context)
 
 
 def _unreported(progress: Progress) -> None:

@@ -49,6 +49,7 @@ def test_a_password_is_never_shown(tmp_path: Path) -> None:
         ("reranker", "bert:x"),
         ("jobs", "cron:"),
         ("llm", "gpt:x"),
+        ("llm", "openai:x, gpt:y"),
     ],
 )
 def test_a_backend_that_is_not_there_is_refused_before_it_locks_the_workspace(
@@ -77,7 +78,19 @@ def test_the_nearest_workspace_upward_is_found(tmp_path: Path) -> None:
         find_workspace(Path("/"))
 
 
-@pytest.mark.parametrize("value", ["auto", "none", "none:", "ollama:qwen3:8b", "http://localhost:1234/v1#m"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "auto",
+        "none",
+        "none:",
+        "ollama:qwen3:8b",
+        "http://localhost:1234/v1#m",
+        "openai:gpt-x, anthropic:y, auto",
+        "portkey:@team/gpt-x",
+        "mock:script=rules.json",
+    ],
+)
 def test_a_language_model_is_set_as_it_is_documented(tmp_path: Path, value: str) -> None:
     write_setting(tmp_path, "llm", value)
     assert load_settings(tmp_path, environment={})[0].llm == value

@@ -8,6 +8,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from intelforge.core.errors import ErrorCode, IntelForgeError, StorageError
+from intelforge.store.calls import Calls
 from intelforge.store.database import Database, open_database
 from intelforge.store.facts import Facts
 from intelforge.store.index_versions import IndexVersions
@@ -18,6 +19,7 @@ from intelforge.store.tables import Table
 OPEN = """
 import asyncio, sys
 from pathlib import Path
+from intelforge.store.calls import Calls
 from intelforge.store.database import open_database
 
 async def main():
@@ -34,6 +36,12 @@ BEFORE_VERSIONS = text(
     "INSERT INTO documents (id, media_type, title, language, details, chunk_count, indexed, embedder, revision, "
     "described, embedded_chunks, created_at, text) VALUES (:id, 'text/plain', '', '', '{}', 4, :indexed, "
     "'model@1', 0, 2, :embedded, '2026-01-01 00:00:00+00:00', 'text')"
+)
+
+
+BEFORE_BUDGETS = text(
+    "INSERT INTO model_calls (id, model, purpose, state, reserved_usd, cost_usd, input_tokens, output_tokens, seconds, "
+    "error, at) VALUES (:id, 'openai:m', :purpose, :state, 0.01, :cost, 0, 0, 0, '', '2026-01-01 00:30:00+00:00')"
 )
 
 
@@ -81,6 +89,33 @@ async def test_what_was_indexed_before_there_were_versions_is_the_first_of_them(
     async with database.read() as connection:
         rows = (await connection.execute(text("SELECT * FROM index_standings ORDER BY document_id"))).all()
     assert [tuple(row) for row in rows] == [(1, "whole", 2, 4), (1, "words", 2, 0)]
+
+
+async def test_calls_that_were_counted_in_dollars_are_counted_in_nano_dollars(database: Database) -> None:
+    async with database._writer.begin() as connection:
+        await connection.run_sync(lambda sync: command.downgrade(configuration(sync), "0002"))
+        for number, (purpose, state, cost) in enumerate(
+            (("answer", "settled", 0.0025), ("embed", "settled", None), ("rerank", "reserved", None))
+        ):
+            row = {"id": f"c{number}", "purpose": purpose, "state": state, "cost": cost}
+            await connection.execute(BEFORE_BUDGETS, row)
+    async with database._writer.begin() as connection:
+        await connection.run_sync(upgrade)
+    rows = [
+        (row["kind"], row["provider"], row["state"], row["reserved_nano"], row["cost_nano"], row["charged_nano"])
+        for row in await Calls(database).all()
+    ]
+    assert rows == [
+        ("chat", "openai", "settled", 10_000_000, 2_500_000, 2_500_000),
+        ("embedding", "openai", "settled", 10_000_000, None, 10_000_000),
+        ("reranking", "openai", "crashed", 10_000_000, None, 10_000_000),
+    ]
+    assert {row["hour"] for row in await Calls(database).all()} == {490_896}
+    async with database._writer.begin() as connection:
+        await connection.run_sync(lambda sync: command.downgrade(configuration(sync), "0002"))
+        costs = await connection.execute(text("SELECT cost_usd, reserved_usd FROM model_calls ORDER BY id"))
+        assert [tuple(row) for row in costs] == [(0.0025, 0.01), (None, 0.01), (None, 0.01)]
+        await connection.run_sync(upgrade)
 
 
 async def test_a_workspace_of_a_newer_version_is_refused_with_the_way_out(

@@ -1,5 +1,8 @@
+import pytest
+
 from intelforge.core.values import ItemRef, ItemState, Source, SourceKind
-from intelforge.store.documents import Documents, Place
+from intelforge.store.database import Database
+from intelforge.store.documents import CHUNKS_AT_ONCE, Documents, Place, chunks_at
 from intelforge.store.items import Ingested, Items, Rejected
 from intelforge.store.sources import Sources
 from intelforge.store.standings import Standings
@@ -141,3 +144,21 @@ async def test_a_failed_item_is_no_place_of_its_former_document(
     await items.record(source.id, [failed])
     assert await documents.places([ONE.id]) == {}
     assert await documents.versions(ONE.id) == [ONE.id]
+
+
+async def test_chunks_are_found_by_their_key_and_not_by_reading_all(database: Database) -> None:
+    async with database.read() as connection:
+        if connection.dialect.name != "sqlite":
+            pytest.skip("the plan is SQLite's")
+        statement = chunks_at([("a", 1), ("b", 0)]).compile(
+            dialect=connection.dialect, compile_kwargs={"literal_binds": True}
+        )
+        plan = [str(list(row)[3]) for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
+    assert not [step for step in plan if step.startswith("SCAN")]
+    assert len([step for step in plan if "(document_id=? AND ordinal=?)" in step]) == 2
+
+
+async def test_more_chunks_than_one_statement_takes_are_found(documents: Documents, recorder: Recorder) -> None:
+    await recorder.put({"a": ONE})
+    keys = [(ONE.id, ordinal) for ordinal in range(2 * CHUNKS_AT_ONCE + 1)]
+    assert set(await documents.chunks(keys)) == {(ONE.id, chunk.ordinal) for chunk in ONE.chunks}

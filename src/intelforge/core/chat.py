@@ -142,6 +142,8 @@ class ChatRequest:
     stop: tuple[str, ...] = ()
     seed: int | None = None
     accounting: Accounting = Accounting()
+    principals: tuple[str, ...] = ()
+    """the access list of whoever asks: a kept reply is given to no other"""
     local_only: bool = False
     """may only go to a model on this machine"""
     timeout: float | None = None

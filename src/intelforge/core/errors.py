@@ -36,6 +36,7 @@ class ErrorCode(StrEnum):
     MISSING_EXTRA = "missing_extra"
     MISSING_MODEL = "missing_model"
     MODEL_FAILED = "model_failed"
+    OVER_BUDGET = "over_budget"
     INTERRUPTED = "interrupted"
 
 
@@ -73,6 +74,7 @@ OUTCOMES: dict[ErrorCode, Outcome] = {
     ErrorCode.MISSING_MODEL: Outcome(22, 503),
     ErrorCode.MODEL_FAILED: Outcome(23, 502, retryable=True),
     ErrorCode.IGNORED: Outcome(24, 422),
+    ErrorCode.OVER_BUDGET: Outcome(25, 402),
     ErrorCode.INTERRUPTED: Outcome(130, 499, retryable=True),
 }
 
@@ -167,3 +169,9 @@ class ModelError(IntelForgeError):
     """A model is missing, refused its weights, or failed to answer."""
 
     code = ErrorCode.MODEL_FAILED
+
+
+class BudgetError(IntelForgeError):
+    """A call was not made because a hard budget has no room for it."""
+
+    code = ErrorCode.OVER_BUDGET

@@ -5,7 +5,8 @@ Built-ins and plug-ins use the same door, the entry-point group `intelforge.<kin
 """
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoints, entry_points
 from typing import Any
 
 from intelforge.core.errors import BackendError
@@ -23,7 +24,13 @@ def scheme_of(url: str) -> str:
 
 def backends(kind: str) -> list[str]:
     """The URL schemes registered for one kind of backend, sorted."""
-    return sorted({entry.name for entry in entry_points(group=f"intelforge.{kind}")})
+    return sorted({entry.name for entry in _registered(kind)})
+
+
+@cache
+def _registered(kind: str) -> EntryPoints:
+    """Read once: it looks into every package that is installed."""
+    return entry_points(group=f"intelforge.{kind}")
 
 
 def load_backend(kind: str, url: str) -> Callable[..., Any]:
@@ -32,7 +39,7 @@ def load_backend(kind: str, url: str) -> Callable[..., Any]:
     Raises BackendError for an unknown scheme (listing the known ones) and for one whose extra is not installed.
     """
     scheme = scheme_of(url)
-    found = [entry for entry in entry_points(group=f"intelforge.{kind}") if entry.name == scheme]
+    found = [entry for entry in _registered(kind) if entry.name == scheme]
     if not found:
         known = ", ".join(backends(kind)) or "none"
         raise BackendError(f"no {kind} backend is named {scheme!r}", hint=f"known: {known}")

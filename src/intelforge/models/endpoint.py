@@ -4,37 +4,24 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from intelforge.core.chat import (
-    Accounting,
     Attempt,
     ChatRequest,
     ChatResponse,
     Done,
     FinishReason,
-    Image,
     StreamEvent,
-    Text,
-    Thinking,
     Tokens,
-    ToolCall,
-    ToolResult,
 )
 from intelforge.core.errors import IntelForgeError
+from intelforge.models.estimates import estimated_tokens, expected_tokens, plausible
 from intelforge.models.failures import Failure, ProviderError, failure
-from intelforge.models.ledger import Ledger, Usage
+from intelforge.models.ledger import Ledger
 from intelforge.models.protocol import Abilities, Exchange, ModelClient, Prices
-
-BYTES_PER_TOKEN: Final = 2
-"""A low estimate, so that the reservation is not too small."""
-MESSAGE_TOKENS: Final = 8
-"""that a turn takes beside its words"""
-IMAGE_TOKENS: Final = 2_000
-PLAUSIBLE_IMAGE_TOKENS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +42,22 @@ class Limits:
 class _Bill:
     """What is known of an attempt's cost while it is under way."""
 
+    began: float
+    expected: Tokens
     reserved: float | None
     """None when the price is not known"""
     tokens: Tokens = field(default_factory=Tokens)
     cost: float | None = 0.0
-    error: str = ""
+    first_token: float | None = None
+    """seconds until the first piece of a stream"""
+    notes: tuple[str, ...] = ()
+
+    def fail(self, error: BaseException) -> None:
+        """What a failed attempt may have cost: all that was reserved, unless its provider surely took nothing."""
+        if self.tokens != Tokens():
+            return
+        if not isinstance(error, IntelForgeError) or (isinstance(error, ProviderError) and error.advice.costs):
+            self.tokens, self.cost = replace(self.expected, estimated=True), self.reserved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,29 +85,47 @@ class Endpoint:
         if request.max_tokens is None:
             request = replace(request, max_tokens=self.limits.max_tokens)
         expected = expected_tokens(request)
-        began, bill, done = self.timer(), _Bill(self._cost(expected)), None
+        bill, done = _Bill(self.timer(), expected, self._cost(expected)), None
+        with self._counted(exchange, bill):
+            async with self._charged(request, bill), aclosing(self._pulled(request, exchange)) as events:
+                async for event in events:
+                    if isinstance(event, Done):
+                        done = self._checked(request, event.response, bill)
+                    else:
+                        bill.first_token = bill.first_token or self.timer() - bill.began
+                        yield event
+        if done is not None:
+            cut = exchange.stream and done.finish_reason is FinishReason.UNKNOWN
+            doubts = (f"{self.name} did not say why its reply ended: it may be cut off",) if cut else ()
+            yield Done(replace(done, notes=(*done.notes, *doubts, *bill.notes)))
+
+    @contextmanager
+    def _counted(self, exchange: Exchange, bill: _Bill) -> Iterator[None]:
+        """Adds the attempt to the exchange, whatever becomes of it."""
+        error = ""
         try:
-            async with entered(self.ledger, self.name, request.accounting, bill.reserved or 0.0) as usage:
-                try:
-                    async with aclosing(self._pulled(request, exchange)) as events:
-                        async for event in events:
-                            if isinstance(event, Done):
-                                done = self._checked(request, event.response, bill)
-                            else:
-                                yield event
-                except BaseException as error:
-                    self._charge_failure(error, bill, expected)
-                    raise
-                finally:
-                    charge(usage, bill.tokens, bill.cost)
-        except BaseException as error:
-            bill.error = _one_line(error)
+            yield
+        except BaseException as failed:
+            error = _one_line(failed)
             raise
         finally:
-            attempt = Attempt(model=self.name, seconds=self.timer() - began, error=bill.error, cost_usd=bill.cost)
-            exchange.attempts.append(attempt)
-        if done is not None:
-            yield done
+            seconds = self.timer() - bill.began
+            exchange.attempts.append(Attempt(model=self.name, seconds=seconds, error=error, cost_usd=bill.cost))
+
+    @asynccontextmanager
+    async def _charged(self, request: ChatRequest, bill: _Bill) -> AsyncIterator[None]:
+        """The ledger's entry around the attempt, and what it took."""
+        entry = self.ledger.call(self.name, accounting=request.accounting, reserve_usd=bill.reserved, local=self.local)
+        async with entry as usage:
+            try:
+                yield
+            except BaseException as error:
+                bill.fail(error)
+                raise
+            finally:
+                usage.tokens, usage.cost_usd = bill.tokens, bill.cost
+                usage.first_token_seconds = bill.first_token
+        bill.notes = tuple(usage.notes)
 
     async def _pulled(self, request: ChatRequest, exchange: Exchange) -> AsyncGenerator[StreamEvent, None]:
         """What the client gives, each piece in its time."""
@@ -147,7 +163,7 @@ class Endpoint:
         }[setting]
         return failure(Failure.TIMEOUT, what, hint=f"raise {setting}, or choose another model")
 
-    def _checked(self, request: ChatRequest, response: ChatResponse, bill: _Bill) -> Done:
+    def _checked(self, request: ChatRequest, response: ChatResponse, bill: _Bill) -> ChatResponse:
         """The reply with its cost. Raises ProviderError when it is of no use."""
         tokens, notes = response.tokens, response.notes
         if tokens.estimated or not plausible(tokens, request):
@@ -157,54 +173,10 @@ class Endpoint:
         else:
             bill.tokens, bill.cost = tokens, self._cost(tokens)
         check_reply(self.name, request, response)
-        return Done(replace(response, model=self.name, tokens=bill.tokens, cost_usd=bill.cost, notes=notes))
-
-    def _charge_failure(self, error: BaseException, bill: _Bill, expected: Tokens) -> None:
-        """What a failed attempt may have cost: all that was reserved, unless its provider surely took nothing."""
-        if bill.tokens != Tokens():
-            return
-        unknown = not isinstance(error, IntelForgeError) or (isinstance(error, ProviderError) and error.advice.costs)
-        if unknown:
-            bill.tokens, bill.cost = replace(expected, estimated=True), bill.reserved
+        return replace(response, model=self.name, tokens=bill.tokens, cost_usd=bill.cost, notes=notes)
 
     def _cost(self, tokens: Tokens) -> float | None:
         return 0.0 if self.local else self.prices.cost(self.provider, self.model, tokens)
-
-
-def entered(
-    ledger: Ledger, model: str, accounting: Accounting, reserve_usd: float
-) -> AbstractAsyncContextManager[Usage]:
-    """The ledger's entry of one attempt."""
-    return ledger.call(model, purpose=accounting.purpose, reserve_usd=reserve_usd)
-
-
-def charge(usage: Usage, tokens: Tokens, cost: float | None) -> None:
-    """Fills in what the attempt took."""
-    usage.input_tokens, usage.output_tokens, usage.cost_usd = tokens.input, tokens.output, cost
-
-
-def expected_tokens(request: ChatRequest) -> Tokens:
-    """The most that a request is expected to take."""
-    size, images = _size(request)
-    turns = MESSAGE_TOKENS * (len(request.messages) + 1)
-    return Tokens(input=size // BYTES_PER_TOKEN + turns + images * IMAGE_TOKENS, output=request.max_tokens or 0)
-
-
-def estimated_tokens(request: ChatRequest, response: ChatResponse) -> Tokens:
-    """About what an exchange took, when its provider does not say."""
-    wrote = sum(len(part.text.encode()) for part in response.parts if isinstance(part, Text | Thinking))
-    wrote += sum(len(part.arguments.encode()) for part in response.parts if isinstance(part, ToolCall))
-    return Tokens(input=expected_tokens(request).input, output=wrote // BYTES_PER_TOKEN)
-
-
-def plausible(tokens: Tokens, request: ChatRequest) -> bool:
-    """Whether counts can be true: a token is at least one byte, and a reply is no longer than was allowed."""
-    size, images = _size(request)
-    most_read = 2 * size + 1_000 * (len(request.messages) + len(request.tools) + 1) + images * PLAUSIBLE_IMAGE_TOKENS
-    most_written = 4 * (request.max_tokens or 0) + 1_000
-    inside = tokens.cache_read + tokens.cache_write <= tokens.input and tokens.thinking <= tokens.output
-    counts = (tokens.input, tokens.output, tokens.cache_read, tokens.cache_write, tokens.thinking)
-    return min(counts) >= 0 and 0 < tokens.input <= most_read and tokens.output <= most_written and inside
 
 
 def check_reply(name: str, request: ChatRequest, response: ChatResponse) -> None:
@@ -236,27 +208,6 @@ def _is_object(arguments: str) -> bool:
         return isinstance(json.loads(arguments), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def _size(request: ChatRequest) -> tuple[int, int]:
-    """Bytes of what is said, and the number of images."""
-    parts = [part for message in request.messages for part in message.parts]
-    size = sum(len(_words(part).encode("utf-8", "surrogatepass")) for part in parts if not isinstance(part, Image))
-    size += sum(len(json.dumps(dict(tool.parameters))) + len(tool.name + tool.description) for tool in request.tools)
-    size += len(json.dumps(dict(request.output_schema))) if request.output_schema else 0
-    return size, sum(isinstance(part, Image) for part in parts)
-
-
-def _words(part: Text | Thinking | ToolCall | ToolResult | Image) -> str:
-    match part:
-        case Text() | Thinking():
-            return part.text
-        case ToolCall():
-            return part.name + part.arguments
-        case ToolResult():
-            return part.name + part.content
-        case Image():
-            return ""
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,28 +1,32 @@
 """Opens language models by URL, once each, and keeps them: all calls of a process share connections and breakers."""
 
+import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
-from intelforge.core.errors import BackendError, ConfigError
-from intelforge.core.registry import load_backend
+from intelforge.core.errors import BackendError, ConfigError, ModelError
+from intelforge.core.registry import backends, load_backend
+from intelforge.core.reports import ModelCheck
+from intelforge.models.checking import Checker, unopened
 from intelforge.models.endpoint import Endpoint, Limits
 from intelforge.models.gateway_model import Behaviour, Candidate, GatewayModel, Lent
 from intelforge.models.ledger import Ledger
 from intelforge.models.ollama import PROBE_SECONDS, choose_chat_model, installed_models, ollama_url
 from intelforge.models.prices import ListPrices
 from intelforge.models.protocol import LanguageModel, ModelClient, Prices, Responder
+from intelforge.models.providers import PROVIDERS
 from intelforge.models.resilience import CircuitBreaker, RetryPolicy
 from intelforge.models.structured import Adapted
-from intelforge.models.targets import AUTO, NONE, Target, read_target, split_chain
+from intelforge.models.targets import AUTO, KNOWN, NONE, ROUTER, Target, read_target, split_chain
 
 if TYPE_CHECKING:
     from intelforge.models.recording import Recorder
 
-ROUTER: Final = "router:"
+NO_RETRIES: Final = RetryPolicy(retries=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,7 @@ class Options:
 class Gateway:
     """The one way to language models. All its traffic goes through the HTTP client it is given, the caller's to close.
 
-    `router`, `cache` and `window` are in `lent`; without them requests go as they are, in the order of the chain.
+    Router, cache, window and profiles are in `lent`; without them requests go as they are, in the order of the chain.
     """
 
     client: httpx2.AsyncClient
@@ -74,6 +78,33 @@ class Gateway:
     def names(self) -> list[str]:
         """Those of the models opened so far, without the chains that they are in."""
         return list(dict.fromkeys(candidate.responder.name for candidate in self._candidates.values()))
+
+    async def check(self, url: str) -> list[ModelCheck]:
+        """Whether each model that a URL names can be reached, lets us in and is there, and what it can do.
+
+        None for `none:` and for an `auto` that finds nothing. Never raises for what a model or its provider does.
+        """
+        url = url.strip()
+        found: list[ModelCheck] = []
+        for one in () if url in NONE else self._urls(url)[0]:
+            try:
+                resolved = await self._resolved(one)
+                if resolved is None:
+                    continue
+                target = read_target(resolved, environment=self.environment)
+                candidate = self._candidate(resolved)
+            except (ModelError, BackendError, ConfigError) as error:
+                found.append(unopened(one, error))
+                continue
+            checker = Checker(
+                target=target,
+                model=GatewayModel(name=target.name, candidates=(candidate,), behaviour=Behaviour(retry=NO_RETRIES)),
+                abilities=candidate.responder.abilities,
+                client=self.client,
+                connect=self.options.limits.connect,
+            )
+            found.append(await checker.check())
+        return found
 
     async def _opened(self, url: str) -> LanguageModel | None:
         urls, routed = self._urls(url)
@@ -125,7 +156,7 @@ class Gateway:
             prices=self.prices,
             limits=self.options.limits,
         )
-        return Adapted(endpoint)
+        return Adapted(endpoint, self.lent.profiles)
 
     def _recorded(self, model: LanguageModel) -> LanguageModel:
         if not self.options.record:
@@ -139,7 +170,7 @@ class Gateway:
 def open_client(target: Target, client: httpx2.AsyncClient, *, connect: float) -> ModelClient:
     """What talks to the model of a target. A plug-in's factory gives a ModelClient or a pydantic-ai model."""
     if target.facts is None:
-        made = load_backend("language_models", target.url)(target.url)
+        made = _plug_in(target)(target.url)
         if hasattr(made, "send"):
             found: ModelClient = made
             return found
@@ -158,6 +189,17 @@ def open_client(target: Target, client: httpx2.AsyncClient, *, connect: float) -
     return _pydantic(target, model, connect)
 
 
+def _plug_in(target: Target) -> Callable[..., Any]:
+    try:
+        return load_backend("language_models", target.url)
+    except BackendError:
+        if target.provider in backends("language_models"):
+            raise
+    near = difflib.get_close_matches(target.provider, ["ollama", *PROVIDERS], n=1)
+    meant = f"did you mean {near[0]}:{target.model}" if near else f"a model of Ollama is written ollama:{target.url}"
+    raise BackendError(f"no provider of language models is named {target.provider!r}", hint=f"{meant}; {KNOWN}")
+
+
 def _pydantic(target: Target, model: Any, connect: float) -> ModelClient:
     from intelforge.models.pydantic_client import PydanticClient
 
@@ -168,4 +210,5 @@ def _pydantic(target: Target, model: Any, connect: float) -> ModelClient:
         connect=connect,
         key=facts.keys[0] if facts and facts.keys else "",
         seed=facts.seed if facts else "seed",
+        tried_once=facts is not None,
     )

@@ -28,7 +28,7 @@ from intelforge.core.errors import (
 from intelforge.models.failures import Failure, ProviderError, failure
 from intelforge.models.hedge import hedged
 from intelforge.models.prompting import prompt_request, stripped
-from intelforge.models.protocol import Cache, Exchange, Responder, Route, Router, Window
+from intelforge.models.protocol import Cache, Exchange, Profiles, Responder, Route, Router, Window
 from intelforge.models.resilience import CircuitBreaker, RetryPolicy, all_failed, broken_off
 
 Events = AsyncGenerator[StreamEvent, None]
@@ -66,6 +66,7 @@ class Lent:
     router: Router | None = None
     cache: Cache | None = None
     window: Window | None = None
+    profiles: Profiles | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +96,7 @@ class GatewayModel:
                 yield event
 
     async def _run(self, request: ChatRequest, *, stream: bool) -> Events:
+        check_request(request)
         began = self.behaviour.timer()
         found = await self.lent.cache.find(request, model=self.name) if self.lent.cache else None
         if found is not None:
@@ -104,6 +106,8 @@ class GatewayModel:
         route = await self.lent.router.route(request, url=self.routed) if self.lent.router and self.routed else None
         timeout = self.behaviour.timeout if request.timeout is None else request.timeout
         call = _Call(self, Exchange(request=request, stream=stream, deadline=began + timeout), route)
+        if self.lent.cache and self.lent.cache.trouble:
+            call.notes.append(self.lent.cache.trouble)
         first = 0.0
         try:
             async with aclosing(call.events()) as events:
@@ -227,6 +231,22 @@ class _Call:
             async with aclosing(candidate.responder.run(exchange)) as events:
                 async for event in events:
                     yield event
+
+
+def check_request(request: ChatRequest) -> None:
+    """Raises InvalidInputError for what no model could answer."""
+    if not request.messages:
+        raise InvalidInputError("the request has no messages", hint="give at least one of the user")
+    named = request.tool_choice not in ("auto", "none", "required")
+    if named and request.tool_choice not in {tool.name for tool in request.tools}:
+        raise InvalidInputError(
+            f"the request demands the tool {request.tool_choice[:60]!r}, which it does not give",
+            hint="name one of its tools, or auto, none or required",
+        )
+    if request.tool_choice == "required" and not request.tools:
+        raise InvalidInputError("the request demands a tool and gives none", hint="give tools, or tool_choice auto")
+    if request.max_tokens is not None and request.max_tokens < 1:
+        raise InvalidInputError("max_tokens is not above zero", hint="leave it out, or give a larger number")
 
 
 def _check_abilities(responder: Responder, request: ChatRequest) -> None:

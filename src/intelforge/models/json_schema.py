@@ -4,6 +4,7 @@ https://json-schema.org/draft/2020-12/json-schema-validation
 """
 
 import json
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -19,6 +20,12 @@ _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
     "null": lambda value: value is None,
     "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
     "integer": lambda value: not isinstance(value, bool) and isinstance(value, int | float) and value == value // 1,
+}
+_BOUNDS: Final[dict[str, tuple[Callable[[Any, Any], bool], str]]] = {
+    "minimum": (operator.ge, "at least"),
+    "maximum": (operator.le, "at most"),
+    "exclusiveMinimum": (operator.gt, "more than"),
+    "exclusiveMaximum": (operator.lt, "less than"),
 }
 DEEPEST: Final = 64
 
@@ -86,13 +93,8 @@ def _choice_problems(value: Any, schema: Schema, at: str, root: Schema, depth: i
 
 def _bound_problems(value: Any, schema: Schema, at: str) -> Iterator[str]:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        for keyword, fits, words in (
-            ("minimum", lambda bound: value >= bound, "at least"),
-            ("maximum", lambda bound: value <= bound, "at most"),
-            ("exclusiveMinimum", lambda bound: value > bound, "more than"),
-            ("exclusiveMaximum", lambda bound: value < bound, "less than"),
-        ):
-            if keyword in schema and not fits(schema[keyword]):
+        for keyword, (fits, words) in _BOUNDS.items():
+            if keyword in schema and not fits(value, schema[keyword]):
                 yield f"{at} must be {words} {schema[keyword]}"
     if isinstance(value, str | list):
         low, high = ("minLength", "maxLength") if isinstance(value, str) else ("minItems", "maxItems")

@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from intelforge.models.ledger import Ledger, Usage
+from intelforge.core.chat import Accounting
+from intelforge.models.ledger import Kind, Ledger, Usage
 
 MILLION: Final = 1_000_000
+KINDS: Final[dict[str, Kind]] = {"embed": "embedding", "rerank": "reranking"}
 
 
 class RemoteCall(Protocol):
@@ -48,9 +50,12 @@ class ModelMeter:
     async def __call__(self, call: RemoteCall, /) -> AsyncIterator[Usage]:
         """Reserves on entry and settles on exit; `input_tokens` of what it gives are to be filled in."""
         price = 0.0 if call.local else await asyncio.to_thread(price_per_token, call.provider, call.model)
-        reserved = call.tokens * (price or 0.0)
         async with self.ledger.call(
-            f"{call.provider}:{call.model}", purpose=call.purpose, reserve_usd=reserved
+            f"{call.provider}:{call.model}",
+            accounting=Accounting(purpose=call.purpose),
+            kind=KINDS.get(call.purpose, "embedding"),
+            reserve_usd=None if price is None else call.tokens * price,
+            local=call.local,
         ) as usage:
             try:
                 yield usage

@@ -97,6 +97,14 @@ class Prices(Protocol):
         ...
 
 
+class Profiles(Protocol):
+    """What models were measured to be able to do."""
+
+    def abilities(self, model: str) -> Abilities | None:
+        """Of a model by name; None when it was not measured."""
+        ...
+
+
 class Window(Protocol):
     """Makes requests fit the context windows of models."""
 
@@ -107,6 +115,11 @@ class Window(Protocol):
 
 class Cache(Protocol):
     """Keeps responses."""
+
+    @property
+    def trouble(self) -> str:
+        """Why it did nothing when it was last asked; empty when it worked."""
+        ...
 
     async def find(self, request: ChatRequest, *, model: str) -> ChatResponse | None:
         """The response kept for this request to this model, marked as cached and costing nothing."""

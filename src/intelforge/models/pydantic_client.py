@@ -1,11 +1,14 @@
 """A pydantic-ai model as a `ModelClient`: one exchange, translated both ways."""
 
+import functools
+import warnings
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
+from pydantic_ai import UsageExtractionFailedWarning
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings, ToolChoice
@@ -23,8 +26,11 @@ from intelforge.models.pydantic_messages import (
     tokens_from,
 )
 
+# Counts that cannot be are dealt with by the endpoint, which tells the caller.
+warnings.filterwarnings("ignore", category=UsageExtractionFailedWarning)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True)
 class PydanticClient:
     """Asks the model directly, without an agent. The SDK's own retries are off: the gateway makes them."""
 
@@ -35,8 +41,10 @@ class PydanticClient:
     key: str = ""
     """the variable that its key is in, for messages"""
     seed: str = "seed"
+    tried_once: bool = False
+    """its SDK was made without retries"""
 
-    @property
+    @functools.cached_property
     def abilities(self) -> Abilities:
         profile = self.model.profile
         return Abilities(
@@ -85,7 +93,8 @@ class PydanticClient:
         return self.model.prepare_messages(messages, parameters)
 
     def _settings(self, request: ChatRequest, timeout: float) -> ModelSettings:
-        settings = ModelSettings(max_retries=0, timeout=httpx2.Timeout(timeout, connect=min(self.connect, timeout)))
+        limit: Any = httpx2.Timeout(timeout, connect=min(self.connect, timeout))  # declared as the older library's
+        settings = ModelSettings(timeout=limit) if self.tried_once else ModelSettings(timeout=limit, max_retries=0)
         if request.max_tokens is not None:
             settings["max_tokens"] = request.max_tokens
         if request.temperature is not None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from pydantic_ai.messages import (
     BinaryContent,
@@ -87,16 +87,16 @@ def messages_of(messages: Sequence[Message]) -> list[ModelMessage]:
 
 def _request_parts(message: Message) -> Iterable[ModelRequestPart]:
     if message.role is Role.SYSTEM:
-        return [SystemPromptPart(message.text)]
+        return [SystemPromptPart(sendable(message.text))]
     results = [
-        ToolReturnPart(tool_name=part.name, content=part.content, tool_call_id=part.id)
+        ToolReturnPart(tool_name=part.name, content=sendable(part.content), tool_call_id=part.id)
         for part in message.parts
         if isinstance(part, ToolResult)
     ]
     content: list[UserContent] = []
     for part in message.parts:
         if isinstance(part, Text):
-            content.append(part.text)
+            content.append(sendable(part.text))
         elif isinstance(part, Image):
             content.append(BinaryContent(data=part.data, media_type=part.media_type))
     if not content:
@@ -108,11 +108,16 @@ def _request_parts(message: Message) -> Iterable[ModelRequestPart]:
 def _response_parts(parts: Sequence[Part]) -> Iterable[ModelResponsePart]:
     for part in parts:
         if isinstance(part, Text):
-            yield TextPart(part.text)
+            yield TextPart(sendable(part.text))
         elif isinstance(part, Thinking):
             yield ThinkingPart(part.text)
         elif isinstance(part, ToolCall):
             yield ToolCallPart(part.name, part.arguments, tool_call_id=part.id)
+
+
+def sendable(text: str) -> str:
+    """The text without halves of characters, which cannot be sent."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def parts_from(parts: Sequence[ModelResponsePart]) -> tuple[Part, ...]:
@@ -179,7 +184,7 @@ async def events_from(stream: StreamedResponse) -> AsyncGenerator[StreamEvent, N
                 )
 
 
-def _arguments(given: str | dict[str, Any] | None, *, empty: str = "{}") -> str:
+def _arguments(given: object, *, empty: str = "{}") -> str:
     if not given:
         return empty
     return given if isinstance(given, str) else json.dumps(given)

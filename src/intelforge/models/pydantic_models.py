@@ -16,6 +16,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 from pydantic_ai.providers.openrouter import OpenRouterProvider
 
+from intelforge.models.direct_openai import DirectOpenAI
 from intelforge.models.key_binding import NO_KEY, bound_client
 from intelforge.models.providers import Provider
 from intelforge.models.targets import Target
@@ -27,22 +28,19 @@ def open_model(target: Target, client: httpx2.AsyncClient) -> Model[Any]:
     Raises ImportError when the provider's SDK is not installed.
     """
     bound = bound_client(target, client)
+    if target.provider == "anthropic":
+        return _anthropic(target, bound)
+    sdk = DirectOpenAI(base_url=target.base_url, http_client=bound)
     match target.provider:
         case "openai":
-            return OpenAIChatModel(
-                target.model, provider=OpenAIProvider(base_url=target.base_url, api_key=NO_KEY, http_client=bound)
-            )
-        case "anthropic":
-            return _anthropic(target, bound)
+            return OpenAIChatModel(target.wire_name, provider=OpenAIProvider(openai_client=sdk))
         case "ollama":
-            return OllamaModel(
-                target.model, provider=OllamaProvider(base_url=target.base_url, api_key=NO_KEY, http_client=bound)
-            )
+            return OllamaModel(target.model, provider=OllamaProvider(openai_client=sdk))
         case "openrouter":
-            return OpenRouterModel(target.model, provider=OpenRouterProvider(api_key=NO_KEY, http_client=bound))
+            return OpenRouterModel(target.model, provider=OpenRouterProvider(openai_client=sdk))
         case "deepseek":
-            return OpenAIChatModel(target.model, provider=DeepSeekProvider(api_key=NO_KEY, http_client=bound))
-    return _compatible(target, bound)
+            return OpenAIChatModel(target.wire_name, provider=DeepSeekProvider(openai_client=sdk))
+    return _compatible(target, sdk)
 
 
 class _WithoutStreamOptions(OpenAIChatModel):
@@ -52,11 +50,11 @@ class _WithoutStreamOptions(OpenAIChatModel):
         return omit
 
 
-def _compatible(target: Target, client: httpx2.AsyncClient) -> Model[Any]:
-    provider = OpenAICompatibleProvider(target.provider, base_url=target.base_url, api_key=NO_KEY, http_client=client)
-    profile = merge_profile(provider.model_profile(target.model), _profile(target.facts) if target.facts else None)
+def _compatible(target: Target, sdk: DirectOpenAI) -> Model[Any]:
+    provider = OpenAICompatibleProvider(target.provider, openai_client=sdk)
+    profile = merge_profile(provider.model_profile(target.wire_name), _profile(target.facts) if target.facts else None)
     kind = OpenAIChatModel if target.facts is None or target.facts.stream_options else _WithoutStreamOptions
-    return kind(target.model, provider=provider, profile=profile)
+    return kind(target.wire_name, provider=provider, profile=profile)
 
 
 def _profile(facts: Provider) -> ModelProfile:
@@ -70,8 +68,9 @@ def _profile(facts: Provider) -> ModelProfile:
 
 def _anthropic(target: Target, client: httpx2.AsyncClient) -> Model[Any]:
     # The SDK is an extra.
+    from anthropic import AsyncAnthropic
     from pydantic_ai.models.anthropic import AnthropicModel
     from pydantic_ai.providers.anthropic import AnthropicProvider
 
-    provider = AnthropicProvider(api_key=NO_KEY, base_url=target.base_url, http_client=client)
-    return AnthropicModel(target.model, provider=provider)
+    sdk = AsyncAnthropic(api_key=NO_KEY, base_url=target.base_url, http_client=client, max_retries=0)
+    return AnthropicModel(target.model, provider=AnthropicProvider(anthropic_client=sdk))

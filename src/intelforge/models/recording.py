@@ -154,13 +154,13 @@ class Recording:
         asked = _words(form)
         nearest = max(every, key=lambda one: _likeness(asked, _words(one.request)), default=None)
         if nearest is None:
-            told = "which is empty"
+            told = "it is empty"
         else:
             share = _likeness(asked, _words(nearest.request))
             differs = _difference(form, nearest.request)
             told = f"the nearest is line {nearest.line}, {share:.0%} alike; it differs in {differs}"
         return ModelError(
-            f"{name} has no exchange for this request in {self.path}, {told}",
+            f"{name} has no exchange for this request: {told}",
             hint="record the run again (llm_record), or ask what was asked then",
             code=ErrorCode.MISSING_MODEL,
         )

@@ -120,10 +120,12 @@ def all_failed(errors: Sequence[IntelForgeError]) -> IntelForgeError:
     """One error for a chain of which no model answered: the only one, or the sum of them."""
     if len(errors) == 1:
         return errors[0]
+    kinds = {type(error) for error in errors}
+    kind = kinds.pop() if len(kinds) == 1 and ProviderError not in kinds else ModelError
     codes = {error.error_code for error in errors}
     code = codes.pop() if len(codes) == 1 else ErrorCode.MODEL_FAILED
     hints = dict.fromkeys(error.hint for error in errors if error.hint)
-    return ModelError(
+    return kind(
         f"none of {len(errors)} models answered: " + "; ".join(error.message for error in errors),
         hint=next(iter(hints), "name another model in llm"),
         code=code,

@@ -28,6 +28,8 @@ COMPATIBLE_KEY: Final = COMPATIBLE.keys[0]
 """The environment variable that holds the key of an OpenAI-compatible server, if it wants one."""
 NONE: Final = ("none:", "none")
 AUTO: Final = ("auto:", "auto")
+ROUTER: Final = "router:"
+KNOWN: Final = f"providers: ollama, {', '.join(PROVIDERS)}, or http://HOST/v1#MODEL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,8 @@ class Target:
     provider: str
     """its scheme, `compatible`, or the scheme of a plug-in"""
     model: str
+    sent_as: str = ""
+    """the model's name in requests, where it is not `model`"""
     facts: Provider | None = None
     """None for a plug-in"""
     base_url: str = ""
@@ -51,6 +55,10 @@ class Target:
     def name(self) -> str:
         return f"{self.provider}:{self.model}"
 
+    @property
+    def wire_name(self) -> str:
+        return self.sent_as or self.model
+
 
 def split_chain(url: str) -> tuple[str, ...]:
     """The URLs of a chain, in their order. Raises ConfigError when one of several cannot be part of a chain."""
@@ -62,6 +70,8 @@ def split_chain(url: str) -> tuple[str, ...]:
 
 def read_target(url: str, *, environment: Mapping[str, str] = os.environ) -> Target:
     """What one URL names, with base URL and key. Raises ConfigError, and ModelError when the key is missing."""
+    if url.find(":") < 1:
+        raise ConfigError(f"llm {url!r} names no provider", hint=f"write it as PROVIDER:MODEL; {KNOWN}")
     provider, name = scheme_of(url), url.partition(":")[2].strip()
     if provider in ("http", "https"):
         return _compatible(url, environment)
@@ -78,7 +88,7 @@ def read_target(url: str, *, environment: Mapping[str, str] = os.environ) -> Tar
 
 def hosts_of(url: str, *, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """The `host:port` of each model that the user named by this URL, which may be private ones: for egress to allow."""
-    return tuple(host for part in split_chain(url) for host in _host_of(part, environment))
+    return tuple(host for part in split_chain(url.strip().removeprefix(ROUTER)) for host in _host_of(part, environment))
 
 
 def _host_of(url: str, environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -91,11 +101,13 @@ def _host_of(url: str, environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _hosted(url: str, facts: Provider, name: str, environment: Mapping[str, str]) -> Target:
+    named = name.startswith("@") and facts.scheme == "portkey"
     headers = _portkey_headers(name, environment) if facts.scheme == "portkey" else {}
     return Target(
         url=url,
         provider=facts.scheme,
         model=name,
+        sent_as=name.partition("/")[2] if named else "",
         facts=facts,
         base_url=facts.base_url,
         key=_key(facts, environment),

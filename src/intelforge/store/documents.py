@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, case, delete, exists, not_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, false, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from intelforge.core.reports import IndexState
@@ -35,6 +35,16 @@ class Place:
 
 
 CURRENT = exists().where(ItemRow.document_id == DocumentRow.id, ItemRow.state == ItemState.READY)
+
+
+CHUNKS_AT_ONCE: Final = 200
+"""in one statement: SQLite's expressions may be 1,000 deep"""
+
+
+def chunks_at(keys: Sequence[tuple[str, int]]) -> Select[Any]:
+    """Chunk rows by (document id, ordinal). For a list of pairs SQLite would read the whole table."""
+    one = [and_(ChunkRow.document_id == document_id, ChunkRow.ordinal == ordinal) for document_id, ordinal in keys]
+    return select(ChunkRow).where(or_(false(), *one))
 
 
 class Documents:
@@ -76,10 +86,10 @@ class Documents:
 
     async def chunks(self, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Any]:
         """Chunk rows by (document id, ordinal)."""
-        place, found = tuple_(ChunkRow.document_id, ChunkRow.ordinal), dict[tuple[str, int], Any]()
+        found: dict[tuple[str, int], Any] = {}
         async with self._database.read() as connection:
-            for part in slices(list(dict.fromkeys(keys))):
-                rows = await connection.execute(select(ChunkRow).where(place.in_(part)))
+            for part in slices(list(dict.fromkeys(keys)), CHUNKS_AT_ONCE):
+                rows = await connection.execute(chunks_at(part))
                 found |= {(row.document_id, row.ordinal): row for row in rows}
         return found
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from sqlalchemy import create_engine
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -20,6 +21,7 @@ def open_backend(url: str, *, root: Path) -> Backend:
         raise BackendError("the database URL cannot be read", hint="postgresql://user@host:5432/database") from error
     return Backend(
         engine=create_async_engine(parsed, pool_pre_ping=True, pool_size=5),
+        direct=lambda: create_engine(parsed, pool_pre_ping=True),
         insert=insert,
         begin_write="",
         lock_migration="SELECT pg_advisory_xact_lock(hashtext('intelforge migration'))",

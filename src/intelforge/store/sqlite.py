@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from intelforge.core.errors import BackendError, ErrorCode, StorageError
@@ -33,10 +33,17 @@ def open_backend(url: str, *, root: Path) -> Backend:
         pool_size=5,
         connect_args={"timeout": BUSY_SECONDS},
     )
-    _configure(engine)
+    _configure(engine.sync_engine)
+
+    def direct() -> Engine:
+        made = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
+        _configure(made)
+        return made
+
     jobs = f"sqlite:///{path.with_name(path.stem + '-jobs' + path.suffix)}"
     return Backend(
         engine=engine,
+        direct=direct,
         insert=insert,
         begin_write="BEGIN IMMEDIATE",
         lock_migration="",
@@ -46,10 +53,10 @@ def open_backend(url: str, *, root: Path) -> Backend:
     )
 
 
-def _configure(engine: AsyncEngine) -> None:
+def _configure(engine: Engine) -> None:
     """Begins transactions itself: a write takes its lock at the start, so it waits instead of failing half-way."""
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def connect(connection: Any, record: object) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
@@ -62,7 +69,7 @@ def _configure(engine: AsyncEngine) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql(connection.get_execution_options().get(BEGIN, "BEGIN"))
 

@@ -21,6 +21,7 @@ from sqlalchemy import (
     String,
     Text,
     TypeDecorator,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -167,18 +168,94 @@ class FactRow(Table):
 
 
 class CallRow(Table):
+    """One model call. Money is in nano-dollars."""
+
     __tablename__ = "model_calls"
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
     model: Mapped[str] = mapped_column(String(255))
+    provider: Mapped[str] = mapped_column(String(255))
     purpose: Mapped[str] = mapped_column(String(64))
+    user: Mapped[str] = mapped_column(String(255))
+    team: Mapped[str] = mapped_column(String(255))
+    run: Mapped[str] = mapped_column(String(255))
     state: Mapped[str] = mapped_column(String(16))
-    reserved_usd: Mapped[float] = mapped_column(Float)
-    cost_usd: Mapped[float | None] = mapped_column(Float)
+    # The process that makes the call, as leases name it.
+    owner: Mapped[str] = mapped_column(String(255))
+    reserved_nano: Mapped[int] = mapped_column(BigInteger)
+    # As known; null while it is not.
+    cost_nano: Mapped[int | None] = mapped_column(BigInteger)
+    # What budgets and reports count: the cost, or the reservation where that is not known. Nothing until settled.
+    charged_nano: Mapped[int] = mapped_column(BigInteger, default=0)
+    # The budget counters that hold its reservation.
+    held: Mapped[list[list[str]]] = mapped_column(JSON)
     input_tokens: Mapped[int] = mapped_column(Integer, default=0)
     output_tokens: Mapped[int] = mapped_column(Integer, default=0)
+    cache_read_tokens: Mapped[int] = mapped_column(Integer, default=0)
+    cache_write_tokens: Mapped[int] = mapped_column(Integer, default=0)
+    thinking_tokens: Mapped[int] = mapped_column(Integer, default=0)
     seconds: Mapped[float] = mapped_column(Float, default=0.0)
+    first_token_seconds: Mapped[float | None] = mapped_column(Float)
     error: Mapped[str] = mapped_column(String(32), default="")
+    at: Mapped[datetime] = mapped_column(Instant, index=True)
+    # Since the epoch: what reports group by, on every database alike.
+    hour: Mapped[int] = mapped_column(Integer)
+
+    # What the supervisor looks through.
+    __table_args__ = (
+        Index(
+            "ix_model_calls_reserved",
+            "owner",
+            sqlite_where=text("state = 'reserved'"),
+            postgresql_where=text("state = 'reserved'"),
+        ),
+    )
+
+
+class BudgetRow(Table):
+    __tablename__ = "budgets"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    user: Mapped[str] = mapped_column(String(255))
+    team: Mapped[str] = mapped_column(String(255))
+    run: Mapped[str] = mapped_column(String(255))
+    model: Mapped[str] = mapped_column(String(255))
+    period: Mapped[str] = mapped_column(String(8))
+    limit_nano: Mapped[int] = mapped_column(BigInteger)
+    hard: Mapped[bool]
+    thresholds: Mapped[list[int]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = (Index("ix_budgets_scope", "user", "team", "run", "model", "period", unique=True),)
+
+
+class CounterRow(Table):
+    """What was spent of a budget in one of its periods, and what is reserved by calls under way."""
+
+    __tablename__ = "budget_counters"
+
+    budget_id: Mapped[str] = mapped_column(ForeignKey("budgets.id", ondelete="CASCADE"), primary_key=True)
+    # Whose, for a budget of each: names as a JSON list; empty otherwise.
+    subject: Mapped[str] = mapped_column(Text, primary_key=True)
+    window_key: Mapped[str] = mapped_column(String(16), primary_key=True)
+    spent_nano: Mapped[int] = mapped_column(BigInteger, default=0)
+    reserved_nano: Mapped[int] = mapped_column(BigInteger, default=0)
+    refused: Mapped[int] = mapped_column(Integer, default=0)
+    # The highest threshold that was told of.
+    alerted: Mapped[int] = mapped_column(Integer, default=0)
+
+
+class AlertRow(Table):
+    __tablename__ = "budget_alerts"
+
+    budget_id: Mapped[str] = mapped_column(ForeignKey("budgets.id", ondelete="CASCADE"), primary_key=True)
+    subject: Mapped[str] = mapped_column(Text, primary_key=True)
+    window_key: Mapped[str] = mapped_column(String(16), primary_key=True)
+    threshold: Mapped[int] = mapped_column(Integer, primary_key=True)
+    # A budget that is given another limit may reach the threshold anew.
+    limit_nano: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    spent_nano: Mapped[int] = mapped_column(BigInteger)
     at: Mapped[datetime] = mapped_column(Instant, index=True)
 
 
@@ -193,6 +270,17 @@ class SearchRow(Table):
     plan: Mapped[dict[str, Any]] = mapped_column(JSON)
 
     __table_args__ = (Index("ix_searches_slow", "slow"),)
+
+
+class ModelProfileRow(Table):
+    __tablename__ = "model_profiles"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    model: Mapped[str] = mapped_column(String(255))
+    at: Mapped[datetime] = mapped_column(Instant)
+    result: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+    __table_args__ = (Index("ix_model_profiles_model", "model", "at"),)
 
 
 class RouterCallRow(Table):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from intelforge.core.chat import ChatRequest, ChatResponse, StreamEvent, Text
 from intelforge.models.gateway_model import replayed
-from intelforge.models.prompting import prompt_request
+from intelforge.models.prompting import prompt_request, stripped
 
 
 @dataclass(slots=True)
@@ -34,4 +34,4 @@ class ScriptedModel:
             yield event
 
     async def complete(self, prompt: str, *, instructions: str, purpose: str) -> ChatResponse:
-        return await self.respond(prompt_request(prompt, instructions=instructions, purpose=purpose))
+        return stripped(await self.respond(prompt_request(prompt, instructions=instructions, purpose=purpose)))

@@ -36,7 +36,7 @@ from intelforge.models.recording import Recording
 
 DEFAULT_REPLY: Final = "The first passage answers this [1]."
 NAME: Final = "mock"
-_FAULTS: Final = ("busy", "server", "unreachable", "broken", "timeout", "malformed", "key", "credit", "missing")
+FAULTS: Final = ("busy", "server", "unreachable", "broken", "timeout", "malformed", "key", "credit", "missing")
 _KNOWN: Final = {"when", "reply", "tool", "fault", "retry_after", "after_pieces", "times", "tokens", "finish"}
 
 
@@ -148,7 +148,7 @@ def _read_rule(value: Mapping[str, Any]) -> Rule:
     if unknown := set(value) - _KNOWN:
         raise ValueError(f"a rule has no {', '.join(sorted(unknown))}")
     fault = value.get("fault", "")
-    if fault not in ("", "stall", *_FAULTS):
+    if fault not in ("", "stall", *FAULTS):
         raise ValueError(f"there is no fault {fault!r}")
     tool = value.get("tool")
     told = value.get("tokens", {})

@@ -35,6 +35,10 @@ class ServerReply:
     chunks: Sequence[bytes | float] = ()
     """sent one by one instead of `body`; a number is a pause in seconds"""
 
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
 
 Respond = Callable[[ServerRequest], ServerReply]
 

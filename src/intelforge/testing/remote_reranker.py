@@ -11,9 +11,10 @@ from intelforge.index.model_api import Patience
 from intelforge.index.rerank import Reranker, TokenEncoder
 from intelforge.index.rerankers.context import LanguageModel, RerankerContext
 from intelforge.index.rerankers.remote import RemoteReranker
-from intelforge.models.gateway import Gateway
+from intelforge.models.gateway import Gateway, Options
 from intelforge.models.ledger import Ledger, MemoryLedgerStore
 from intelforge.models.meter import ModelMeter
+from intelforge.models.resilience import RetryPolicy
 from intelforge.testing.rerank_server import KEY, RerankServer
 
 KEYS: Final = (
@@ -61,5 +62,6 @@ class RerankerOpener:
         return dict.fromkeys(KEYS, self.key)
 
     async def _language_model(self, url: str) -> LanguageModel | None:
-        gateway = Gateway(client=self.client, ledger=Ledger(self.ledger), environment=self.environment)
+        options = Options(retry=RetryPolicy(retries=0))
+        gateway = Gateway(client=self.client, ledger=Ledger(self.ledger), options=options, environment=self.environment)
         return await gateway.model(url or "none:")

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intelforge.core.errors import IntelForgeError, NotFoundError
+from intelforge.core.model_reports import FittingModel, ModelRecommendation, Preference
 from intelforge.core.reports import ModelInfo, Progress, Stage
 from intelforge.interfaces.cli.backend import Backend
 from intelforge.interfaces.cli.main import run
+from intelforge.testing.modelling import fitting, recommendation
 from intelforge.testing.workspace import FakeWorkspace
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ class Terminal:
     """what was printed since the last call: standard output, standard error"""
     pull_error: IntelForgeError | None = None
     model_present: bool = False
+    recommended: FittingModel | None = field(default_factory=lambda: fitting("qwen3:8b"))
+    asked: list[tuple[Preference, float | None, int]] = field(default_factory=list)
+    """of the recommendation"""
     written: list[tuple[Path, str, str]] = field(default_factory=list)
     out: str = ""
     err: str = ""
@@ -53,6 +58,7 @@ class Terminal:
             open=self._open,
             pull_model=self._pull,
             list_models=lambda: [replace(MODEL, present=self.model_present)],
+            recommend_model=self._recommend,
             find_workspace=self._find,
             write_setting=lambda folder, name, value: self.written.append((folder, name, value)),
         )
@@ -63,6 +69,12 @@ class Terminal:
         if report:
             report(Progress(stage=Stage.LISTING, done=5_000_000, total=90_000_000, unit="bytes"))
         return replace(MODEL, name=name, present=True, size_bytes=90_000_000)
+
+    async def _recommend(
+        self, preference: Preference, *, memory_gb: float | None = None, context: int = 8192
+    ) -> ModelRecommendation:
+        self.asked.append((preference, memory_gb, context))
+        return recommendation(preference, chosen=self.recommended)
 
     def _find(self, start: Path) -> Path:
         if start.name == "nowhere":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from intelforge.core.errors import NotFoundError
 from intelforge.core.reports import (
     Check,
+    ModelCheck,
     Progress,
     SettingValue,
     Shown,
@@ -33,6 +34,8 @@ from intelforge.core.values import (
     Source,
     SourceKind,
 )
+from intelforge.testing.costs import FakeCosts
+from intelforge.testing.modelling import FakeModelling
 from intelforge.testing.routing import FakeRouting
 from intelforge.testing.upkeep import FakeIndex
 
@@ -107,12 +110,15 @@ class FakeWorkspace(Workspace):
     document: Document = DOCUMENT
     done: SyncReport = field(default_factory=lambda: SyncReport(added=9, failed=1, chunks_embedded=40, seconds=4.2))
     checks: list[Check] = field(default_factory=lambda: [Check(name="database", ok=True, detail="WAL")])
+    model_checks: list[ModelCheck] = field(default_factory=list)
     embeds_until_stopped: bool = False
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     opened: list[Path | None] = field(default_factory=list)
     closed: int = 0
     index: FakeIndex = field(default_factory=FakeIndex)
+    costs: FakeCosts = field(default_factory=FakeCosts)
+    models: FakeModelling = field(default_factory=FakeModelling)
     routing: FakeRouting = field(default_factory=FakeRouting)
 
     def _called(self, *call: object) -> None:
@@ -206,6 +212,10 @@ class FakeWorkspace(Workspace):
         value = SettingValue(name="jobs", value="dbos:", origin="default", description="Jobs.", default="dbos:")
         ignore = replace(value, name="ignore", value="*.pyc", default="*.pyc")
         return [value, replace(value, name="embedder", value="none:", origin="/data/intelforge.toml"), ignore]
+
+    async def check_models(self, *urls: str) -> list[ModelCheck]:
+        self._called("check_models", *urls)
+        return self.model_checks
 
     async def doctor(self) -> list[Check]:
         self._called("doctor")

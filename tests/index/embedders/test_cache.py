@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from intelforge.core import cache_file
 from intelforge.index.embedders import cache as module
 from intelforge.index.embedders.cache import CacheCounts, EmbeddingCache, cache_key
 from intelforge.index.protocol import TextKind, Vectors
@@ -166,7 +167,7 @@ async def test_without_a_place_on_disk_memory_serves(tmp_path: Path) -> None:
 async def test_a_file_that_another_process_keeps_locked_is_done_without(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(cache_file, "BUSY_SECONDS", 0.01)
     cache = EmbeddingCache(path, memory_bytes=0)
     await cache.put(some(1))
     with closing(sqlite3.connect(path, isolation_level=None)) as other:

@@ -11,7 +11,6 @@ import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -19,6 +18,7 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from intelforge.core.cache_file import CacheFile, shrink
 from intelforge.index.protocol import TextKind
 
 Vector = NDArray[np.float32]
@@ -27,15 +27,10 @@ Result = TypeVar("Result")
 
 MEMORY_BYTES: Final = 32 << 20
 DISK_BYTES: Final = 512 << 20
-BUSY_SECONDS: Final = 2.0
-"""how long a read or write waits for another process before it does without"""
 STALE_SECONDS: Final = 3600.0
 """A vector's last use is noted no more often than this, so that most hits write nothing."""
-EVICTED: Final = 0.1
-"""share of the vectors, those longest unused, that goes when the file is full"""
 VARIABLES: Final = 500
 """keys asked for in one statement"""
-_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS vectors (key BLOB NOT NULL UNIQUE, vector BLOB NOT NULL, used REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS vectors_used ON vectors (used);
@@ -138,52 +133,20 @@ class _File:
     """The vectors on disk. Used from one thread at a time."""
 
     def __init__(self, path: Path, most_bytes: int, clock: Callable[[], float]) -> None:
-        self._path = path
+        self._file = CacheFile(path, _TABLE)
         self._most = most_bytes
         self._clock = clock
-        self._connection: sqlite3.Connection | None = None
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Vector]:
         # Nothing is asked of a file that is not there, so that reading makes none.
-        return self._tried(lambda opened: self._get(opened, keys), {}) if self._path.exists() else {}
+        return self._file.tried(lambda opened: self._get(opened, keys), {}) if self._file.path.exists() else {}
 
     def put(self, vectors: Mapping[bytes, Vector]) -> None:
         rows = [(key, _packed(vector), self._clock()) for key, vector in vectors.items()]
-        self._tried(lambda opened: self._put(opened, rows), None)
+        self._file.tried(lambda opened: self._put(opened, rows), None)
 
     def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection:
-            with suppress(sqlite3.Error):
-                connection.close()
-
-    def _tried(self, act: Callable[[sqlite3.Connection], Result], otherwise: Result) -> Result:
-        """What `act` gives, at the second try if need be; `otherwise` when that fails. A damaged file is deleted."""
-        for _ in range(2):
-            try:
-                return act(self._opened())
-            except (sqlite3.Error, OSError) as error:
-                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-                self.close()
-                if code in _DAMAGED:
-                    self._delete()
-                elif code != sqlite3.SQLITE_BUSY:
-                    break
-        return otherwise
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, check_same_thread=False)
-            self._connection = connection
-            # A power cut may lose the last vectors, and never damages the file.
-            connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + _TABLE)
-        return self._connection
-
-    def _delete(self) -> None:
-        for ending in ("-wal", "-shm", ""):
-            with suppress(OSError):
-                self._path.with_name(self._path.name + ending).unlink()
+        self._file.close()
 
     def _get(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Vector]:
         found: dict[bytes, Vector] = {}
@@ -205,21 +168,7 @@ class _File:
     def _put(self, connection: sqlite3.Connection, rows: Sequence[tuple[bytes, bytes, float]]) -> None:
         with connection:
             connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
-            while self._size(connection) > self._most:
-                connection.execute(
-                    "DELETE FROM vectors WHERE rowid IN (SELECT rowid FROM vectors ORDER BY used, rowid LIMIT "
-                    "(SELECT 1 + CAST(count(*) * ? AS INTEGER) FROM vectors))",
-                    (EVICTED,),
-                )
-                if not connection.execute("SELECT 1 FROM vectors LIMIT 1").fetchone():
-                    break
-
-    def _size(self, connection: sqlite3.Connection) -> int:
-        """Bytes in use; pages set free are used again before the file grows."""
-        pages, free, size = (
-            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
-        )
-        return int((pages - free) * size)
+            shrink(connection, "vectors", most_bytes=self._most)
 
 
 def _packed(vector: Vector) -> bytes:

@@ -80,7 +80,8 @@ def application() -> FastAPI:
     async def opened() -> AsyncIterator[Backend]:
         from intelforge.workspace import Workspace  # slow: after the command line has been checked
 
-        async with Workspace.open(Path(serving.workspace) if serving.workspace else None) as workspace:
+        opening = Workspace.open(Path(serving.workspace) if serving.workspace else None)
+        async with opening as workspace, workspace.costs.supervised():
             yield workspace.chatting
 
     return create_app(opened, key=serving.key, hosts=LOCAL_NAMES if serving.local and not serving.key else ())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from intelforge.core.model_reports import ModelRecommendation, Preference
 from intelforge.core.reports import ModelInfo, Progress
 
 if TYPE_CHECKING:
@@ -21,6 +22,14 @@ class PullModel(Protocol):
     async def __call__(self, name: str, *, report: Callable[[Progress], None] | None = None) -> ModelInfo: ...
 
 
+class RecommendModel(Protocol):
+    """Says which local model fits this machine."""
+
+    async def __call__(
+        self, preference: Preference, *, memory_gb: float | None = None, context: int = 8192
+    ) -> ModelRecommendation: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
     """The functions behind the commands."""
@@ -29,6 +38,7 @@ class Backend:
     open: "Callable[[Path | None], Workspace]"
     pull_model: PullModel
     list_models: Callable[[], list[ModelInfo]]
+    recommend_model: RecommendModel
     find_workspace: Callable[[Path], Path]
     write_setting: Callable[[Path, str, str], None]
 
@@ -36,13 +46,14 @@ class Backend:
 def load_backend() -> Backend:
     """The real one."""
     from intelforge.core.settings import find_workspace, write_setting
-    from intelforge.workspace import Workspace, list_models, pull_model
+    from intelforge.workspace import Workspace, list_models, pull_model, recommend_model
 
     return Backend(
         init=Workspace.init,
         open=Workspace.open,
         pull_model=pull_model,
         list_models=list_models,
+        recommend_model=recommend_model,
         find_workspace=find_workspace,
         write_setting=write_setting,
     )

@@ -10,7 +10,18 @@ import typer
 from rich.console import Console
 
 from intelforge import __version__
-from intelforge.interfaces.cli import answering, demo, diagnosis, indexing, routing, serving, setup, sources, syncing
+from intelforge.interfaces.cli import (
+    answering,
+    costs,
+    demo,
+    diagnosis,
+    indexing,
+    routing,
+    serving,
+    setup,
+    sources,
+    syncing,
+)
 from intelforge.interfaces.cli.backend import Backend, load_backend
 from intelforge.interfaces.cli.errors import report_error
 from intelforge.interfaces.cli.session import Debug, Folder, Json, Session, add_globals
@@ -31,6 +42,7 @@ def build_app() -> typer.Typer:
     answering.register(app)
     setup.register(app)
     indexing.register(app)
+    costs.register(app)
     routing.register(app)
     serving.register(app)
     diagnosis.register(app)

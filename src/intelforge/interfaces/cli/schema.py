@@ -9,11 +9,15 @@ from datetime import datetime
 from enum import Enum
 from typing import Self
 
+from intelforge.core.cost_report import CostReport
+from intelforge.core.costs import Budget, BudgetStatus
+from intelforge.core.model_reports import BenchReport, ModelCard, ModelRecommendation, Profile, SimilarityCheck
 from intelforge.core.reports import (
     BuildReport,
     Check,
     IndexStats,
     IndexVersion,
+    ModelCheck,
     ModelInfo,
     SettingValue,
     Shown,
@@ -123,6 +127,14 @@ class ModelsOutput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChecksOutput:
+    """Language models that were looked at; `ok` is false when one of them cannot be used."""
+
+    ok: bool
+    checks: tuple[ModelCheck, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorOutput:
     """Every check; `ok` is false when a required one failed."""
 
@@ -183,6 +195,55 @@ class TuningOutput:
     """false for a dry run"""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostOutput:
+    """What calls cost."""
+
+    report: CostReport
+    csv: str
+    """the file that the rows were written to; empty when none was named"""
+    written: int
+    """rows"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetsOutput:
+    """Every budget and how far it is used."""
+
+    budgets: tuple[BudgetStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetOutput:
+    """The budget as it is now."""
+
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedBudget:
+    """The budget that was removed, or would be."""
+
+    budget: Budget
+    removed: bool
+    """false for a dry run"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCardsOutput:
+    """What is known of language models."""
+
+    models: tuple[ModelCard, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheOutput:
+    """What was done to the response cache."""
+
+    forgotten: int
+    """replies"""
+
+
 OUTPUTS: Mapping[str, type] = {
     "init": InitOutput,
     "add": AddOutput,
@@ -200,6 +261,13 @@ OUTPUTS: Mapping[str, type] = {
     "models": ModelsOutput,
     "models list": ModelsOutput,
     "models pull": ModelsOutput,
+    "models facts": ModelCardsOutput,
+    "models recommend": ModelRecommendation,
+    "models probe": Profile,
+    "models bench": BenchReport,
+    "models similar": SimilarityCheck,
+    "models forget": CacheOutput,
+    "models check": ModelChecksOutput,
     "index": IndexVersionsOutput,
     "index versions": IndexVersionsOutput,
     "index stats": IndexStats,
@@ -211,6 +279,11 @@ OUTPUTS: Mapping[str, type] = {
     "index drop": DroppedVersion,
     "index export": Transfer,
     "index import": Transfer,
+    "cost": CostOutput,
+    "budget": BudgetsOutput,
+    "budget list": BudgetsOutput,
+    "budget set": BudgetOutput,
+    "budget remove": RemovedBudget,
     "router": RouterStatus,
     "router show": RouterStatus,
     "router freeze": RouterStatus,

@@ -8,6 +8,8 @@ from rich.text import Text
 
 from intelforge.core.errors import InvalidInputError, NotFoundError
 from intelforge.core.reports import ModelInfo
+from intelforge.interfaces.cli import catalogue
+from intelforge.interfaces.cli import models as language_models
 from intelforge.interfaces.cli.progress import progress_bars
 from intelforge.interfaces.cli.sanitize import one_line
 from intelforge.interfaces.cli.schema import InitOutput, ModelsOutput, SettingsOutput
@@ -19,7 +21,9 @@ CONFIG_HELP = """Show and change settings. Without a further word, show them.
 
 Example: intelforge config
 """
-MODELS_HELP = """List and fetch embedding models. Without a further word, list them.
+MODELS_HELP = """Fetch embedding models; check, look up, measure and choose language models.
+
+Without a further word, list embedding models.
 
 Example: intelforge models
 """
@@ -39,6 +43,8 @@ def register(app: typer.Typer) -> None:
     group(models)(list_models)
     command(models, "list")(list_models)
     command(models, "pull")(pull)
+    language_models.register(models)
+    catalogue.register(models)
     app.add_typer(models, name="models")
 
 

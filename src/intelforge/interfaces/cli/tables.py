@@ -8,7 +8,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from intelforge.core.reports import Check, ModelInfo, SettingValue, SourceStatus, Status, SyncReport, VersionStatus
+from intelforge.core.reports import (
+    Check,
+    ModelCheck,
+    ModelInfo,
+    SettingValue,
+    SourceStatus,
+    Status,
+    SyncReport,
+    VersionStatus,
+)
 from intelforge.core.values import Failure, ItemState, Source
 from intelforge.interfaces.cli.sanitize import one_line, place
 from intelforge.interfaces.cli.wording import amount, counts, duration
@@ -135,6 +144,26 @@ def render_models(models: Sequence[ModelInfo]) -> RenderableType:
         table.add_row(one_line(model.name), here, size, *numbers, one_line(model.licence))
     paths = [f"{one_line(model.name)}: {one_line(model.path)}" for model in models if model.path]
     return Group(table, *(Text(path, style="dim", no_wrap=True, overflow="ignore") for path in paths))
+
+
+def render_model_checks(checks: Sequence[ModelCheck]) -> RenderableType:
+    """A row for each language model; below the table, what is wrong and how to mend it."""
+    if not checks:
+        return Text("No language model. Name one: intelforge config set llm ollama:MODEL")
+    table = new_table("Model", "Reached", "Key taken", "There", "Tools", "Schemas", "Images", "Time")
+    for check in checks:
+        found = (check.reachable, check.authorised, check.present, check.tools, check.json_schema, check.images)
+        table.add_row(one_line(check.name), *(_yes_or_no(value) for value in found), duration(check.seconds))
+    wrong = [
+        Text(f"{one_line(check.problem)}; {one_line(check.hint)}", style="red") for check in checks if not check.ok
+    ]
+    return Group(table, *wrong)
+
+
+def _yes_or_no(value: bool | None) -> Text:
+    if value is None:
+        return Text("?", style="dim")
+    return Text("yes", style="green") if value else Text("no", style="yellow")
 
 
 def render_checks(checks: Sequence[Check]) -> RenderableType:

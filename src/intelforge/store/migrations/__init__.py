@@ -4,5 +4,5 @@
 them without importing Alembic.
 """
 
-KNOWN = ("0001", "0002", "0004")
+KNOWN = ("0001", "0002", "0003", "0004", "0005")
 HEAD = KNOWN[-1]

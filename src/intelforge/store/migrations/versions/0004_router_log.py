@@ -1,14 +1,14 @@
 """the router's calls and what it learned
 
 Revision ID: 0004
-Revises: 0002
+Revises: 0003
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 
 def upgrade() -> None:
@@ -35,3 +35,9 @@ def upgrade() -> None:
         sa.Column("state", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+
+
+def downgrade() -> None:
+    op.drop_table("router_states")
+    op.drop_index("ix_router_calls_at", table_name="router_calls")
+    op.drop_table("router_calls")

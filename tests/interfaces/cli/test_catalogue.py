@@ -1,0 +1,112 @@
+import csv
+from pathlib import Path
+
+import pytest
+from defusedxml import ElementTree
+
+from intelforge.core.model_reports import Preference
+from intelforge.testing.modelling import fitting
+from intelforge.testing.terminal import Terminal
+
+
+def words(terminal: Terminal) -> str:
+    return " ".join(terminal.out.split())
+
+
+def test_facts_say_what_is_known_and_what_is_not(terminal: Terminal) -> None:
+    assert terminal.run("models", "facts") == 0
+    assert terminal.workspace.models.calls == [("cards",)]
+    assert "400,000" in terminal.out
+    assert "1.25+" in terminal.out
+    assert "7.0 GB" in terminal.out
+    assert "it made 0 calls" in terminal.out
+    assert "A fact was found in a prompt of 4,096 tokens, lost at 8,192." in words(terminal)
+    (card,) = terminal.json("models", "facts", "openai:gpt-5")["models"]
+    assert card["prices"]["cache_read"] == 0.125
+    assert card["profile"] is None
+
+
+def test_without_models_it_is_said_how_to_name_one(terminal: Terminal) -> None:
+    terminal.workspace.models.found = []
+    assert terminal.run("models", "facts") == 0
+    assert "intelforge models facts openai:gpt-5" in terminal.out
+
+
+def test_a_recommendation_names_model_reason_and_machine(terminal: Terminal) -> None:
+    assert terminal.run("models", "recommend", "--for", "quality", "--memory", "8", "--context", "4096") == 0
+    assert terminal.asked == [(Preference.QUALITY, 8.0, 4096)]
+    assert terminal.workspace.opened == []
+    assert "For quality: qwen3:8b (get it: ollama pull qwen3:8b)" in terminal.out
+    assert "12.8 GB for a model, 8 cores, memory at 50 GB/s; NVIDIA T4, 16.1 GB" in words(terminal)
+    assert "1 do not fit" in terminal.out
+    assert "Note: no Ollama runs here" in terminal.out
+    found = terminal.json("models", "recommend")
+    assert found["preference"] == "balance"
+    assert found["table"][0]["source"] == "https://huggingface.co/Qwen/Qwen3-8B"
+
+
+def test_an_installed_model_need_not_be_fetched(terminal: Terminal) -> None:
+    terminal.recommended = fitting("qwen3:8b", installed="qwen3:8b")
+    assert terminal.run("models", "recommend") == 0
+    assert "qwen3:8b (installed already)" in terminal.out
+
+
+def test_a_machine_too_small_is_told_so(terminal: Terminal) -> None:
+    terminal.recommended = None
+    assert terminal.run("models", "recommend") == 0
+    assert "Nothing: none of the known models fits." in terminal.out
+
+
+def test_a_preference_that_is_none_is_refused(terminal: Terminal) -> None:
+    assert terminal.run("models", "recommend", "--for", "beauty") == 2
+    assert "beauty" in terminal.err
+
+
+def test_a_probe_shows_what_was_tried(terminal: Terminal) -> None:
+    assert terminal.run("models", "probe", "ollama:qwen3:8b", "--context", "8192") == 0
+    assert terminal.workspace.models.calls == [("probe", "ollama:qwen3:8b", 8192)]
+    assert "2 of 2" in terminal.out
+    assert "0 of 2" in terminal.out
+    assert "21.5 tokens a second, first one after 0.40 s; 15 calls, no cost" in words(terminal)
+    assert terminal.json("models", "probe", "x:y")["trials"][1]["skill"] == "calls a tool with the right arguments"
+
+
+def test_a_benchmark_compares_models_and_writes_files(terminal: Terminal, tmp_path: Path) -> None:
+    table, picture = tmp_path / "calls.csv", tmp_path / "speed.svg"
+    arguments = ("models", "bench", "a:x", "b:y", "--repeat", "2", "--csv", str(table), "--plot", str(picture))
+    assert terminal.run(*arguments) == 0
+    assert terminal.workspace.models.calls == [("bench", ("a:x", "b:y"), None, 2)]
+    assert "20.0 tokens/s" in terminal.out
+    assert "10.0 tokens/s" in terminal.out
+    assert [row["model"] for row in csv.DictReader(table.read_text().splitlines())] == ["a:x"]
+    assert ElementTree.fromstring(picture.read_text()).tag.endswith("svg")
+    assert len(terminal.json("models", "bench", "a:x")["models"]) == 1
+
+
+def test_models_that_failed_are_named_with_the_reason(terminal: Terminal) -> None:
+    terminal.workspace.models.failed = True
+    assert terminal.run("models", "bench", "a:x") == 0
+    assert "a:x: 6 of 6 calls failed: it is not there" in terminal.out
+    assert "nothing to draw" in terminal.out
+
+
+@pytest.mark.parametrize(
+    ("option", "told"), [(("--plot", "x.png"), "is not an SVG file"), (("--csv", "/none/x.csv"), "cannot be written")]
+)
+def test_files_that_cannot_be_written_are_named(terminal: Terminal, option: tuple[str, str], told: str) -> None:
+    assert terminal.run("models", "bench", "a:x", *option) != 0
+    assert told in terminal.err
+
+
+def test_similar_questions_are_measured(terminal: Terminal) -> None:
+    assert terminal.run("models", "similar", "questions.jsonl") == 0
+    assert terminal.workspace.models.calls == [("similar", Path("questions.jsonl"))]
+    assert "1.00%" in terminal.out
+    assert "intelforge config set cache_similarity 0.95" in words(terminal)
+    assert terminal.json("models", "similar", "questions.jsonl")["rows"][0]["hit_rate"] == 0.5
+
+
+def test_kept_replies_are_forgotten(terminal: Terminal) -> None:
+    assert terminal.run("models", "forget") == 0
+    assert terminal.out == "Forgot 12 kept replies.\n"
+    assert terminal.json("models", "forget") == {"forgotten": 12}

@@ -1,0 +1,108 @@
+"""A second request where the first is slow."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import pytest
+
+from intelforge.core.chat import ChatRequest, Done, StreamEvent, TextDelta, Tokens
+from intelforge.models.endpoint import Limits
+from intelforge.models.failures import ProviderError
+from intelforge.models.ledger import CallState
+from intelforge.testing.gateway import GatewayBench, ask
+from intelforge.testing.mock_model import MockModel, Rule
+from intelforge.testing.model_server import ModelServer, ServerReply, ServerRequest, stream_reply
+
+FINE = [Rule(reply="So it is.", tokens=Tokens(input=10, output=2))]
+STALLING = [Rule(fault="stall")]
+
+
+async def test_the_next_model_is_heard_when_the_first_says_nothing(bench: GatewayBench) -> None:
+    bench.hedge_seconds = 0.02
+    response = await bench.chain(("a:x", STALLING), ("b:y", FINE)).respond(ask())
+    assert (response.model, response.text) == ("b:y", "So it is.")
+    assert {attempt.model for attempt in response.attempts} == {"a:x", "b:y"}
+    given_up, heard = bench.store.calls
+    assert (given_up.state, heard.state) == (CallState.FAILED, CallState.SETTLED)
+    assert given_up.cost_usd == given_up.reserved_usd > 0
+    assert response.cost_usd == pytest.approx((given_up.cost_usd or 0) + (heard.cost_usd or 0))
+    assert any("asked b:y too" in note for note in response.notes)
+
+
+async def test_a_model_that_speaks_in_time_is_alone(bench: GatewayBench) -> None:
+    bench.hedge_seconds = 5.0
+    spare = MockModel(FINE)
+    response = await bench.chain(("a:x", FINE), ("b:y", spare)).respond(ask())
+    assert response.model == "a:x"
+    assert spare.requests == []
+    assert len(bench.store.calls) == 1
+
+
+async def test_a_failure_of_the_second_leaves_the_first_its_time(bench: GatewayBench) -> None:
+    class Slow(MockModel):
+        async def send(
+            self, request: ChatRequest, *, stream: bool, timeout: float
+        ) -> AsyncGenerator[StreamEvent, None]:
+            await asyncio.sleep(0.1)
+            async for event in MockModel.send(self, request, stream=stream, timeout=timeout):
+                yield event
+
+    bench.hedge_seconds = 0.02
+    response = await bench.chain(("a:x", Slow(FINE)), ("b:y", [Rule(fault="server")])).respond(ask())
+    assert response.model == "a:x"
+    assert len(response.attempts) == 2
+
+
+async def test_the_first_failure_is_told_when_both_fail(bench: GatewayBench) -> None:
+    bench.hedge_seconds = 0.01
+    bench.limits = Limits(total=30, first_token=0.1)
+    model = bench.chain(("a:x", STALLING), ("b:y", [Rule(fault="key")]))
+    with pytest.raises(ProviderError, match="a:x"):
+        await collected(model.stream(ask()))
+    assert [call.state for call in bench.store.calls] == [CallState.FAILED, CallState.FAILED]
+
+
+async def test_a_broken_model_is_no_spare(bench: GatewayBench) -> None:
+    bench.hedge_seconds = 0.01
+    bench.limits = Limits(total=30, first_token=0.1)
+    spare = MockModel(FINE)
+    model = bench.chain(("a:x", STALLING), ("b:y", spare))
+    bench.breakers["b:y"]._opened = bench.breakers["b:y"].timer()
+    with pytest.raises(Exception, match="none of 2"):
+        await collected(model.stream(ask()))
+    assert spare.requests == []
+
+
+@pytest.mark.usefixtures("allow_loopback_requests")
+async def test_the_connection_of_the_one_not_heard_is_closed_while_the_other_speaks(bench: GatewayBench) -> None:
+    def respond(request: ServerRequest) -> ServerReply:
+        return ServerReply(hang=True) if request.json["model"] == "slow" else stream_reply(["So ", 0.05, "it is."])
+
+    bench.hedge_seconds = 0.05
+    async with ModelServer(respond) as server, asyncio.timeout(20):
+        model = await bench.open(f"{server.url}/v1#slow, {server.url}/v1#quick")
+        async with aclosing(model.stream(ask())) as events:
+            assert await anext(events) == TextDelta("So ")
+            await server.left.acquire()
+            rest = [event async for event in events]
+    assert isinstance(rest[-1], Done)
+    assert rest[-1].response.text == "So it is."
+    assert {call.state for call in bench.store.calls} == {CallState.FAILED, CallState.SETTLED}
+
+
+async def test_leaving_while_both_run_gives_both_up(bench: GatewayBench) -> None:
+    bench.hedge_seconds = 0.01
+    task = asyncio.ensure_future(bench.chain(("a:x", STALLING), ("b:y", STALLING)).respond(ask()))
+    async with asyncio.timeout(10):
+        while len(bench.store.calls) < 2:  # noqa: ASYNC110 - the store tells no one
+            await asyncio.sleep(0.005)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert [call.state for call in bench.store.calls] == [CallState.FAILED, CallState.FAILED]
+
+
+async def collected(events: AsyncGenerator[StreamEvent, None]) -> list[StreamEvent]:
+    async with aclosing(events) as opened:
+        return [event async for event in opened]
