@@ -7,11 +7,15 @@ routes without exploration. OUT has, for each row, the chance it gives each mode
 
 import logging
 import sys
+from typing import Any
 
 import numpy as np
-from pareto_bandit import BanditRouter
-from pareto_bandit.feature_service import FeatureService
-from sklearn.decomposition import PCA
+from numpy.typing import NDArray
+from pareto_bandit import BanditRouter  # type: ignore[import-not-found, unused-ignore]
+from pareto_bandit.feature_service import FeatureService  # type: ignore[import-not-found, unused-ignore]
+from sklearn.decomposition import PCA  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+Numbers = NDArray[Any]
 
 COMPONENTS = 25
 
@@ -35,7 +39,7 @@ def main(source: str, target: str) -> None:
     np.save(target, found)
 
 
-def taught(reduced, scores, train, names, prices):  # type: ignore[no-untyped-def]
+def taught(reduced: Numbers, scores: Numbers, train: Numbers, names: list[str], prices: Numbers) -> Any:
     """The router after every judged reply of the rows to learn from."""
     registry = {
         name: {"input_cost_per_m": float(price), "output_cost_per_m": float(price)}
