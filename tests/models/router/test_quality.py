@@ -3,7 +3,9 @@ import random
 import numpy as np
 import pytest
 
+from intelforge.models.router.likeness import AXES, MANY
 from intelforge.models.router.quality import Judged, QualityModel
+from intelforge.models.router.reading import read_request
 from intelforge.models.router.values import RequestFeatures
 from intelforge.testing.router_world import request
 
@@ -57,3 +59,24 @@ def test_vectors_of_another_length_are_left_out() -> None:
     model = QualityModel.fit(judged(50))
     with_vector, _ = model.predict(asked("sum", vectors=True))
     assert np.isfinite(with_vector).all()
+
+
+def test_of_many_long_vectors_the_directions_that_matter_are_kept() -> None:
+    draw, random_numbers = random.Random(3), np.random.default_rng(0)
+    requests = []
+    kinds = [draw.choice(("sum", "talk")) for _ in range(MANY)]
+    for kind in kinds:
+        vector = random_numbers.normal(0, 0.02, 2 * AXES).astype(np.float32)
+        vector[0 if kind == "sum" else 1] += 1
+        requests.append(read_request("What do you say?", embedding=vector))
+    qualities = np.asarray([[float(kind == "talk"), 1.0] for kind in kinds], np.float32)
+    model = QualityModel.fit(
+        Judged(requests=requests, qualities=qualities, trust=np.ones_like(qualities), priors=PRIORS)
+    )
+    assert model.points is not None
+    assert model.points.embeddings.shape == (MANY, AXES)
+    found = [model.predict(requests[kinds.index(kind)])[0][0] for kind in ("sum", "talk")]
+    assert found[0] < 0.2
+    assert found[1] > 0.8
+    other = read_request("What do you say?", embedding=np.ones(7, np.float32))
+    assert np.isfinite(model.predict(other)[0]).all()

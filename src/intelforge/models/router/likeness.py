@@ -17,6 +17,9 @@ from intelforge.models.router.words import PLACES
 Matrix = NDArray[np.float32]
 
 SPREAD_FLOOR: Final = 0.05
+AXES: Final = 128
+"""numbers that are kept of a vector, once there are MANY"""
+MANY: Final = 500
 FAR: Final = 4.0
 """standard deviations beyond which a number of the shape counts no more"""
 
@@ -42,6 +45,8 @@ class Scale:
     center: Matrix
     spread: Matrix
     rarity: Matrix
+    axes: Matrix | None = None
+    """the directions in which vectors differ most, shape (dimensions, AXES): fewer numbers to read for each decision"""
 
     @classmethod
     def of(cls, requests: Sequence[RequestFeatures]) -> Self:
@@ -51,10 +56,17 @@ class Scale:
             center=shapes.mean(0),
             spread=np.maximum(shapes.std(0), SPREAD_FLOOR),
             rarity=np.log((len(requests) + 1) / (seen + 0.001 * len(requests) + 0.5)).astype(np.float32).clip(0),
+            axes=_axes([one.embedding for one in requests if one.embedding is not None]),
         )
 
     def shape(self, one: RequestFeatures) -> Matrix:
         return unit(np.clip((one.shape - self.center) / self.spread, -FAR, FAR))
+
+    def embedding(self, one: RequestFeatures) -> Matrix | None:
+        """The vector along the axes, of unit length; None where there is none, or one of another model."""
+        if one.embedding is None or self.axes is None:
+            return one.embedding
+        return unit(one.embedding @ self.axes) if len(one.embedding) == len(self.axes) else None
 
     def words(self, one: RequestFeatures) -> Matrix:
         """The weighed values at the request's places, of unit length together."""
@@ -74,11 +86,12 @@ class Points:
 
     @classmethod
     def of(cls, requests: Sequence[RequestFeatures], scale: Scale) -> Self:
-        width = max((len(one.embedding) for one in requests if one.embedding is not None), default=0)
+        vectors = [scale.embedding(one) for one in requests]
+        width = max((len(vector) for vector in vectors if vector is not None), default=0)
         embeddings = np.zeros((len(requests), width), np.float32)
-        for row, one in enumerate(requests):
-            if one.embedding is not None and len(one.embedding) == width:
-                embeddings[row] = one.embedding
+        for row, vector in enumerate(vectors):
+            if vector is not None and len(vector) == width:
+                embeddings[row] = vector
         known = embeddings.any(1)
         return cls(embeddings=embeddings, known=known, shapes=np.stack([scale.shape(one) for one in requests]))
 
@@ -94,6 +107,16 @@ class Points:
         found *= known
         found += (weights.shape + weights.shape_within * near) * shapes
         return found
+
+
+def _axes(vectors: Sequence[Matrix]) -> Matrix | None:
+    """The principal axes about the origin; None for few vectors, or such as are short anyway."""
+    width = max((len(vector) for vector in vectors), default=0)
+    same = [vector for vector in vectors if len(vector) == width]
+    if width <= AXES or len(same) < MANY:
+        return None
+    together = np.stack(same)
+    return np.asarray(np.linalg.eigh(together.T @ together)[1][:, -AXES:], np.float32)
 
 
 def words_matrix(requests: Sequence[RequestFeatures], scale: Scale) -> Matrix:
