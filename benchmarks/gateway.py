@@ -231,7 +231,6 @@ async def faulty(number: int) -> gateway_faults.Faulty:
         calls = Calls(database)
         try:
             found = await gateway_faults.run(number, calls)
-            await calls.close()
             return gateway_faults.with_rows(found, await calls.all())
         finally:
             await calls.close()

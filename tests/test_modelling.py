@@ -9,6 +9,7 @@ import pydantic_ai.models
 import pytest
 
 from intelforge import Workspace
+from intelforge.core.chat import ChatRequest, Message, Role
 from intelforge.core.errors import ConfigError, ErrorCode, InvalidInputError, ModelError, NotFoundError
 from intelforge.core.model_reports import Preference, Skill
 from intelforge.core.reports import Progress, Stage
@@ -115,7 +116,7 @@ async def test_auto_is_the_model_of_the_ollama_that_runs(workspace: Workspace) -
     assert profile.model == "ollama:tiny:latest"
 
 
-@pytest.mark.parametrize("url", ["none:", "ollama:a, ollama:b"])
+@pytest.mark.parametrize("url", ["none:", "ollama:a, ollama:b", "nonsense"])
 async def test_a_probe_wants_one_model(workspace: Workspace, url: str) -> None:
     with pytest.raises(InvalidInputError, match="does not name one model"):
         await workspace.models.probe(url)
@@ -142,6 +143,23 @@ async def test_replies_are_kept_until_they_are_forgotten(workspace: Workspace, s
     assert len(server.requests) == 1
     assert await workspace.models.clear_cache() == 1
     assert not (await model.complete("Say it.", instructions="Be brief.", purpose="chat")).cached
+
+
+async def test_a_long_conversation_is_summarised_by_the_model_itself(tmp_path: Path, server: ModelServer) -> None:
+    folder = Workspace.init(tmp_path / "workspace")
+    settings = f'{LEAN}llm = "{server.url}/v1#own"\nmodel_facts = "facts.json"\nllm_overflow = "summarise"\n'
+    (folder / "intelforge.toml").write_text(settings)
+    (folder / "facts.json").write_text(json.dumps({"compatible:own": {"context_window": 4096}}))
+    turns = tuple(Message.of(Role.USER, f"{number} " + "word " * 400) for number in range(12))
+    async with Workspace.open(folder) as workspace:
+        model = await workspace._parts.model()
+        assert model is not None
+        reply = await model.respond(ChatRequest(messages=turns, max_tokens=500))
+    assert any("messages (about" in note for note in reply.notes)
+    assert "a summary stands in their place" in reply.notes
+    asked = server.requests[-1].json["messages"]
+    assert "No evidence found" in str(asked[0]["content"])
+    assert len(asked) < len(turns)
 
 
 async def test_similar_questions_need_an_embedder(workspace: Workspace, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+from intelforge.core.chat import Message
 from intelforge.core.errors import ModelError
 from intelforge.core.settings import Settings
 from intelforge.index.protocol import Embedder, TextKind, Vectors
@@ -12,10 +13,18 @@ from intelforge.models.catalogue.fitting import CatalogueWindow
 from intelforge.models.catalogue.kept_profiles import KeptProfiles
 from intelforge.models.catalogue.overrides import read_overrides
 from intelforge.models.gateway_model import Lent
+from intelforge.models.protocol import LanguageModel
 from intelforge.models.response_cache.cache import ResponseCache
 from intelforge.models.response_cache.check import CHECK_FACT, read_check
 from intelforge.models.response_cache.open import open_replies
 from intelforge.models.response_cache.similar import Similar
+from intelforge.models.router.database import DatabaseRouterLog
+from intelforge.models.router.lent import LentRouter
+from intelforge.models.router.policy import Exploration
+from intelforge.models.router.router import Options
+from intelforge.models.router.values import Preference
+from intelforge.models.window.fit import Strategy
+from intelforge.models.window.summary import Summaries
 from intelforge.store.database import Database
 from intelforge.store.facts import Facts
 from intelforge.store.model_profiles import ModelProfiles
@@ -31,17 +40,41 @@ class Lending:
         database: Database,
         *,
         embedder: Callable[[], Awaitable[Embedder | None]],
+        language_model: Callable[[], Awaitable[LanguageModel | None]],
     ) -> None:
         self._root = root
         self._settings = settings
         self._database = database
         self._embedder = embedder
+        self._language_model = language_model
+        self._summaries: Summaries | None = None
 
     @functools.cached_property
     def lent(self) -> Lent:
         """All of it. Raises ConfigError for a setting that makes no sense."""
-        catalogue = self.catalogue
-        return Lent(cache=self.cache, window=CatalogueWindow(catalogue=catalogue), profiles=catalogue)
+        strategy = Strategy(self._settings.llm_overflow)
+        window = CatalogueWindow(
+            catalogue=self.catalogue,
+            strategy=strategy,
+            keep_last=self._settings.llm_overflow_turns,
+            summarise=self._summarise if strategy is Strategy.SUMMARISE else None,
+        )
+        return Lent(router=self.router, cache=self.cache, window=window, profiles=self.catalogue)
+
+    @functools.cached_property
+    def router(self) -> LentRouter:
+        """What `router:` URLs mean. Raises InvalidInputError for a preference that makes no sense."""
+        options = Options(
+            preference=Preference.parse(self._settings.router_preference),
+            exploration=Exploration(share=self._settings.router_explore),
+        )
+        return LentRouter(
+            named=self._settings.llm_models,
+            catalogue=self.catalogue,
+            log=DatabaseRouterLog(self._database),
+            options=options,
+            embed=self._vector,
+        )
 
     @functools.cached_property
     def catalogue(self) -> Catalogue:
@@ -61,15 +94,37 @@ class Lending:
         return ResponseCache(store, similar=similar if threshold else None)
 
     async def close(self) -> None:
+        router = vars(self).get("router")
+        if router is not None:
+            await router.close()
         cache = vars(self).get("cache")
         if cache is not None:
             await cache.close()
+
+    async def _summarise(self, messages: Sequence[Message], tokens: int) -> str:
+        if self._summaries is None:
+            model = await self._language_model()
+            if model is None:
+                raise ModelError(
+                    "there is no language model to write summaries", hint="set one: intelforge config set llm"
+                )
+            self._summaries = Summaries(model)
+        return await self._summaries(messages, tokens)
 
     async def _embed(self, questions: Sequence[str]) -> Vectors:
         embedder = await self._embedder()
         if embedder is None:
             raise ModelError("there is no embedder", hint="set one: intelforge config set embedder URL")
         return await embedder.embed(questions, kind=TextKind.QUERY)
+
+    async def _vector(self, text: str) -> Vectors | None:
+        """For the router, which does without where there is no embedder or it fails."""
+        try:
+            vectors = await self._embed([text])
+        except ModelError:
+            return None
+        found: Vectors = vectors[0]
+        return found
 
     async def _false_hits(self) -> float | None:
         """As it was measured at the threshold of the settings."""

@@ -161,7 +161,7 @@ class Modelling:
                     "no Ollama with a model runs here", hint="name a model, for example ollama:qwen3:8b"
                 )
             url = model.name
-        if url in NONE or len(split_chain(url)) != 1:
+        if ":" not in url or url in NONE or len(split_chain(url)) != 1:
             raise InvalidInputError(f"{url!r} does not name one model", hint="name it as PROVIDER:MODEL")
         self._parts.egress.allow(*hosts_of(url))
         return read_target(url)

@@ -294,7 +294,13 @@ class Parts:
     @functools.cached_property
     def lending(self) -> Lending:
         """What is known of models, and the replies that are kept."""
-        lending = Lending(self.root, self.settings, self.database, embedder=self._question_embedder)
+        lending = Lending(
+            self.root,
+            self.settings,
+            self.database,
+            embedder=self._question_embedder,
+            language_model=self.model,
+        )
         self._stack.push_async_callback(lending.close)
         return lending
 

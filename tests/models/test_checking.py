@@ -63,6 +63,33 @@ async def test_a_server_that_is_down_is_not_reached(client: httpx2.AsyncClient, 
     assert (check.reachable, check.authorised, check.ok) == (False, None, False)
 
 
+@pytest.mark.parametrize(
+    ("shown", "able"),
+    [
+        (json_reply({"capabilities": ["completion", "vision"]}), (False, True)),
+        (json_reply({"capabilities": ["completion", "tools"]}), (True, False)),
+        (error_reply(404, "an older Ollama"), (True, True)),
+        (json_reply({"details": {}}), (True, True)),
+    ],
+)
+async def test_ollama_says_what_its_models_can_do(
+    shown: ServerReply, able: tuple[bool, bool], client: httpx2.AsyncClient, store: MemoryLedgerStore
+) -> None:
+    replies = {"/v1/models": listing("tiny:latest"), "/api/show": shown}
+    async with ModelServer(lambda request: replies[request.path]) as server:
+        (check,) = await checked("ollama:tiny", client, store, OLLAMA_HOST=server.url)
+        assert server.requests[-1].json == {"model": "tiny"}
+    assert (check.present, check.tools, check.images) == (True, *able)
+
+
+async def test_nothing_is_said_of_a_model_that_is_not_there(
+    client: httpx2.AsyncClient, store: MemoryLedgerStore
+) -> None:
+    async with ModelServer(lambda request: listing("large")) as server:
+        (check,) = await checked(f"{server.url}/v1#tiny", client, store)
+    assert (check.tools, check.json_schema, check.images) == (None, None, None)
+
+
 async def test_a_host_that_egress_refuses_is_not_reached(store: MemoryLedgerStore) -> None:
     async with ModelServer(lambda request: listing("tiny")) as server, Egress().client() as guarded:
         (check,) = await checked(f"{server.url}/v1#tiny", guarded, store)

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from pydantic_ai.models.test import TestModel
 
-from intelforge.core.errors import BackendError, EgressError, ErrorCode, ModelError
+from intelforge.core.errors import BackendError, EgressError, ErrorCode, IntelForgeError, ModelError
 from intelforge.models import gateway as gateway_module
 from intelforge.models.endpoint import Limits
 from intelforge.models.gateway import Gateway, Options
@@ -222,6 +222,19 @@ async def test_a_missing_package_names_what_to_install(
 async def test_an_unknown_provider_is_refused(client: httpx2.AsyncClient, store: MemoryLedgerStore) -> None:
     with pytest.raises(BackendError, match="carrier-pigeon"):
         await opened("carrier-pigeon:fast", client, store)
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [("opnai:gpt-x", "did you mean openai:gpt-x;"), ("qwen3:8b", "ollama:qwen3:8b;"), ("gpt-x", "PROVIDER:MODEL;")],
+)
+async def test_a_provider_that_is_misspelt_or_left_out_is_told_with_those_there_are(
+    url: str, hint: str, client: httpx2.AsyncClient, store: MemoryLedgerStore
+) -> None:
+    with pytest.raises(IntelForgeError) as caught:
+        await opened(url, client, store)
+    assert hint in caught.value.hint
+    assert "mistral" in caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["", "It%20is%20so%20[2]."])

@@ -82,6 +82,7 @@ async def test_a_stream_that_ends_without_a_reason_is_not_taken_as_whole(bench: 
         *_, end = await events_of(await bench.open(f"{server.url}/v1#tiny"), ask())
     assert isinstance(end, Done)
     assert end.response.finish_reason is FinishReason.UNKNOWN
+    assert any("may be cut off" in note for note in end.response.notes)
 
 
 @pytest.mark.usefixtures("allow_loopback_requests")

@@ -10,7 +10,7 @@ import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tomlkit
 from pydantic import Field, ValidationError
@@ -76,6 +76,13 @@ class Settings(BaseSettings):
     llm_models: tuple[str, ...] = Field(
         (), description="Language models beside `llm` that programs may ask for by their URL, through `serve`."
     )
+    router_preference: str = Field(
+        "balanced",
+        description="What the router weighs: `quality`, `balanced`, `cheap`, `fast`, or `cost=0.2,latency=0.1`.",
+    )
+    router_explore: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        0.03, description="Share of calls that the router may give to another model than the best, to learn."
+    )
     jobs: str = Field("dbos:", description="URL of the job engine; `dbos:` keeps its state beside the database.")
     ignore: tuple[str, ...] = Field(
         ("node_modules/", "__pycache__/", ".venv/", "*.min.js", "*.pyc"),
@@ -114,6 +121,14 @@ class Settings(BaseSettings):
     )
     web_timeout: Annotated[float, Field(gt=0)] = Field(20, description="Time limit of one web request, in seconds.")
     web_max_redirects: Annotated[int, Field(ge=0, le=20)] = Field(5, description="Redirects followed for one page.")
+    llm_overflow: Literal["oldest-first", "sliding", "summarise"] = Field(
+        "oldest-first",
+        description="What is left out of a conversation that is too long for its model: the oldest turns, all but the "
+        "last `llm_overflow_turns`, or the oldest with a summary in their place.",
+    )
+    llm_overflow_turns: Annotated[int, Field(ge=1)] = Field(
+        20, description="Turns that are kept of a conversation when `llm_overflow` is `sliding`."
+    )
     cache: str = Field(
         "disk:.intelforge/cache",
         description="Where replies of language models are kept: a folder, `redis://HOST:6379`, or `none:`.",

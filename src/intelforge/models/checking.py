@@ -36,15 +36,10 @@ class Checker:
         found = await self._by_list()
         if found is None:
             found = await self._by_asking()
-        can = self.abilities
-        return replace(
-            found,
-            local=self.target.local,
-            tools=can.tools,
-            json_schema=can.json_schema,
-            images=can.images,
-            seconds=time.perf_counter() - began,
-        )
+        if found.reachable and found.present is not False:
+            can = await self._shown_by_ollama() or self.abilities
+            found = replace(found, tools=can.tools, json_schema=can.json_schema, images=can.images)
+        return replace(found, local=self.target.local, seconds=time.perf_counter() - began)
 
     async def _by_list(self) -> ModelCheck | None:
         """None when the provider keeps no list that tells enough."""
@@ -66,6 +61,18 @@ class Checker:
         if reply.status_code != 200:
             return None
         return self._listed(_names(reply))
+
+    async def _shown_by_ollama(self) -> Abilities | None:
+        """What Ollama says its model can do; None when it does not say."""
+        if self.target.provider != "ollama":
+            return None
+        url = str(httpx2.URL(self.target.base_url).copy_with(path="/api/show"))
+        try:
+            reply = await self.client.post(url, json={"model": self.target.model}, timeout=SECONDS)
+            able = reply.raise_for_status().json()["capabilities"]
+            return replace(self.abilities, tools="tools" in able, images="vision" in able)
+        except (httpx2.HTTPError, EgressError, ValueError, KeyError, TypeError):
+            return None
 
     def _refused(self, status: int) -> ModelCheck:
         keys = self.target.facts.keys if self.target.facts else ()

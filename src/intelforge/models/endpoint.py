@@ -95,7 +95,9 @@ class Endpoint:
                         bill.first_token = bill.first_token or self.timer() - bill.began
                         yield event
         if done is not None:
-            yield Done(replace(done, notes=(*done.notes, *bill.notes)))
+            cut = exchange.stream and done.finish_reason is FinishReason.UNKNOWN
+            doubts = (f"{self.name} did not say why its reply ended: it may be cut off",) if cut else ()
+            yield Done(replace(done, notes=(*done.notes, *doubts, *bill.notes)))
 
     @contextmanager
     def _counted(self, exchange: Exchange, bill: _Bill) -> Iterator[None]:

@@ -1,14 +1,15 @@
 """Opens language models by URL, once each, and keeps them: all calls of a process share connections and breakers."""
 
+import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
 from intelforge.core.errors import BackendError, ConfigError, ModelError
-from intelforge.core.registry import load_backend
+from intelforge.core.registry import backends, load_backend
 from intelforge.core.reports import ModelCheck
 from intelforge.models.checking import Checker, unopened
 from intelforge.models.endpoint import Endpoint, Limits
@@ -17,14 +18,14 @@ from intelforge.models.ledger import Ledger
 from intelforge.models.ollama import PROBE_SECONDS, choose_chat_model, installed_models, ollama_url
 from intelforge.models.prices import ListPrices
 from intelforge.models.protocol import LanguageModel, ModelClient, Prices, Responder
+from intelforge.models.providers import PROVIDERS
 from intelforge.models.resilience import CircuitBreaker, RetryPolicy
 from intelforge.models.structured import Adapted
-from intelforge.models.targets import AUTO, NONE, Target, read_target, split_chain
+from intelforge.models.targets import AUTO, KNOWN, NONE, ROUTER, Target, read_target, split_chain
 
 if TYPE_CHECKING:
     from intelforge.models.recording import Recorder
 
-ROUTER: Final = "router:"
 NO_RETRIES: Final = RetryPolicy(retries=0)
 
 
@@ -169,7 +170,7 @@ class Gateway:
 def open_client(target: Target, client: httpx2.AsyncClient, *, connect: float) -> ModelClient:
     """What talks to the model of a target. A plug-in's factory gives a ModelClient or a pydantic-ai model."""
     if target.facts is None:
-        made = load_backend("language_models", target.url)(target.url)
+        made = _plug_in(target)(target.url)
         if hasattr(made, "send"):
             found: ModelClient = made
             return found
@@ -186,6 +187,17 @@ def open_client(target: Target, client: httpx2.AsyncClient, *, connect: float) -
             hint=f"pip install 'intelforge[{package}]'",
         ) from error
     return _pydantic(target, model, connect)
+
+
+def _plug_in(target: Target) -> Callable[..., Any]:
+    try:
+        return load_backend("language_models", target.url)
+    except BackendError:
+        if target.provider in backends("language_models"):
+            raise
+    near = difflib.get_close_matches(target.provider, ["ollama", *PROVIDERS], n=1)
+    meant = f"did you mean {near[0]}:{target.model}" if near else f"a model of Ollama is written ollama:{target.url}"
+    raise BackendError(f"no provider of language models is named {target.provider!r}", hint=f"{meant}; {KNOWN}")
 
 
 def _pydantic(target: Target, model: Any, connect: float) -> ModelClient:

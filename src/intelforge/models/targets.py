@@ -28,6 +28,8 @@ COMPATIBLE_KEY: Final = COMPATIBLE.keys[0]
 """The environment variable that holds the key of an OpenAI-compatible server, if it wants one."""
 NONE: Final = ("none:", "none")
 AUTO: Final = ("auto:", "auto")
+ROUTER: Final = "router:"
+KNOWN: Final = f"providers: ollama, {', '.join(PROVIDERS)}, or http://HOST/v1#MODEL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,8 @@ def split_chain(url: str) -> tuple[str, ...]:
 
 def read_target(url: str, *, environment: Mapping[str, str] = os.environ) -> Target:
     """What one URL names, with base URL and key. Raises ConfigError, and ModelError when the key is missing."""
+    if url.find(":") < 1:
+        raise ConfigError(f"llm {url!r} names no provider", hint=f"write it as PROVIDER:MODEL; {KNOWN}")
     provider, name = scheme_of(url), url.partition(":")[2].strip()
     if provider in ("http", "https"):
         return _compatible(url, environment)
@@ -84,7 +88,7 @@ def read_target(url: str, *, environment: Mapping[str, str] = os.environ) -> Tar
 
 def hosts_of(url: str, *, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """The `host:port` of each model that the user named by this URL, which may be private ones: for egress to allow."""
-    return tuple(host for part in split_chain(url) for host in _host_of(part, environment))
+    return tuple(host for part in split_chain(url.strip().removeprefix(ROUTER)) for host in _host_of(part, environment))
 
 
 def _host_of(url: str, environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -24,3 +24,13 @@ async def test_a_conversation_is_summarised_by_a_model() -> None:
     fitted = await fit(request, window, TokenCounter("openai:gpt-5"))
     assert "a summary stands in their place" in fitted.notes
     assert "They counted." in fitted.request.messages[0].text
+
+
+async def test_what_is_too_long_for_one_prompt_is_summarised_piece_by_piece() -> None:
+    writer = ScriptedModel(["one.", "one, two.", "one, two, three."])
+    long = Message.of(Role.USER, "word " * 4000)
+    assert await Summaries(writer)([long, Message.of(Role.ASSISTANT, "Yes.")], 50) == "one, two, three."
+    assert len(writer.prompts) == 3
+    assert max(map(len, writer.prompts)) < 8100
+    assert writer.prompts[2].startswith("summary so far: one, two.\n\n")
+    assert writer.prompts[2].endswith("assistant: Yes.")

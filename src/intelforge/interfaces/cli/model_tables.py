@@ -57,7 +57,7 @@ def render_profile(profile: Profile) -> RenderableType:
         style = "green" if trial.passed == trial.tries else "yellow" if trial.able else "red"
         passed = Text(f"{trial.passed} of {trial.tries}", style=style)
         table.add_row(trial.skill.value, passed, Text(one_line(trial.detail), overflow="fold"))
-    speed = f"{profile.tokens_per_second:.1f} tokens a second" if profile.tokens_per_second else "too short to tell"
+    speed = f"{profile.tokens_per_second:,.1f} tokens a second" if profile.tokens_per_second else "too short to tell"
     lines = [f"{one_line(profile.model)}, {moment(profile.at)}: {speed}, first one after "]
     lines[0] += f"{duration(profile.first_token_seconds)}; {profile.calls} calls, {_cost(profile.cost_usd)}."
     if profile.context_usable:
@@ -118,7 +118,7 @@ def render_bench(report: BenchReport) -> RenderableType:
             one_line(one.model),
             *map(_seconds, (one.first_token_p50, one.first_token_p95, one.total_p50, one.total_p95)),
             _seconds(one.batch_total_p50),
-            f"{one.tokens_per_second_p50:.1f}" if one.tokens_per_second_p50 else "",
+            f"{one.tokens_per_second_p50:,.1f}" if one.tokens_per_second_p50 else "",
             f"{one.context_use_max:.1%}" if one.context_use_max is not None else UNKNOWN,
             f"{one.memory_gb:.1f} GB" if one.memory_gb else "",
             _cost(one.cost_usd),
@@ -138,7 +138,7 @@ def _bars(models: Sequence[BenchSummary]) -> RenderableType:
         return Text("Nothing was written, so there is nothing to draw.", style="dim")
     for one in models:
         value = one.tokens_per_second_p50 or 0.0
-        table.add_row(one_line(one.model), Bar(most, 0, value, width=BAR), f"{value:.1f} tokens/s")
+        table.add_row(one_line(one.model), Bar(most, 0, value, width=BAR), f"{value:,.1f} tokens/s")
     return table
 
 

@@ -14,6 +14,7 @@ _NAME: Final = re.compile(
     r"(?<![.!?]\s)(?<!^)\b[^\W\d_a-zß-ÿ][\w.\-]*|\b\w*[_/\\.@#]\w[\w./\\@#]*|\b\w*[a-z]\w*[A-Z]\w*"
 )
 _NO_NAMES: Final = ("i", "i'm", "i've", "i'd")
+_WORDS_OF_ONE: Final = ("a", "A", "i", "I", "o", "y", "e", "à", "é")
 _QUOTED: Final = re.compile(r"\"([^\"]+)\"|“([^”]+)”|`([^`]+)`|«([^»]+)»")
 _CODE: Final = re.compile(r"[^\w\s.,;:!?'\"’“”«»`()-]")
 
@@ -72,18 +73,26 @@ POLES: Final = (
     "client server",
     "input output",
     "parent child",
+    "if only both either",
+    "necessary sufficient",
+    "always sometimes",
 )
 _POLAR: Final = frozenset(word for group in POLES for word in group.split())
 
 
 LONGEST: Final = 500
-"""characters: embedding models read no further than a page, and long questions differ in their last words"""
+"""characters: long questions differ in a few words. Nor are texts of several lines compared, which are lists, code or
+quotations more often than questions."""
 
 
 def difference(first: str, second: str) -> str:
     """What keeps two questions from having the same answer, in one word; empty when nothing is seen to."""
-    if max(len(first), len(second)) > LONGEST and first != second:
+    if first == second:
+        return ""
+    if max(len(first), len(second)) > LONGEST:
         return "length"
+    if "\n" in first.strip() or "\n" in second.strip():
+        return "lines"
     return next((name for name, tell in _TOLD.items() if tell(first) != tell(second)), "")
 
 
@@ -114,6 +123,11 @@ def _signs(text: str) -> list[str]:
     return _CODE.findall(text)
 
 
+def _symbols(text: str) -> list[str]:
+    """Single letters, which stand for things, in their order."""
+    return [word for word in _WORD.findall(text) if len(word) == 1 and word not in _WORDS_OF_ONE]
+
+
 def _words(text: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(text)]
 
@@ -125,4 +139,5 @@ _TOLD: Final[dict[str, Callable[[str], object]]] = {
     "quotes": _quoted,
     "opposites": _poles,
     "signs": _signs,
+    "symbols": _symbols,
 }

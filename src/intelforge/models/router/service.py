@@ -1,6 +1,7 @@
 """The router at work: reads a request, decides, keeps a record, and learns when its outcome comes."""
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -68,6 +69,7 @@ class RouterService:
         self._clock = clock
         self._ids = ids
         self._learning = asyncio.Lock()
+        self._seen = b""
 
     @classmethod
     async def open(
@@ -79,10 +81,9 @@ class RouterService:
         embed: Embed = no_vector,
     ) -> "RouterService":
         """The router with what it had learned before."""
-        router = Router(candidates, options)
-        if state := await log.load(NAME):
-            await asyncio.to_thread(restore, router, state)
-        return cls(router, log, embed=embed)
+        service = cls(Router(candidates, options), log, embed=embed)
+        await service.refresh()
+        return service
 
     async def route(
         self,
@@ -134,7 +135,16 @@ class RouterService:
 
     async def save(self) -> None:
         """Keeps what was learned, for the next process."""
-        await self._log.save(NAME, await asyncio.to_thread(exported, self.router))
+        state = await asyncio.to_thread(exported, self.router)
+        await self._log.save(NAME, state)
+        self._seen = _digest(state)
+
+    async def refresh(self) -> None:
+        """Takes over what another process kept since: a router frozen, unfrozen or imported there is so here too."""
+        state = await self._log.load(NAME)
+        if state is not None and _digest(state) != self._seen:
+            await asyncio.to_thread(restore, self.router, state)
+            self._seen = _digest(state)
 
     async def _learned(self, routed: Routed) -> list[Alarm]:
         alarms = self.router.observe(routed.observation)
@@ -143,3 +153,7 @@ class RouterService:
                 await asyncio.to_thread(self.router.learn)
                 await self.save()
         return alarms
+
+
+def _digest(state: bytes) -> bytes:
+    return hashlib.sha256(state).digest()

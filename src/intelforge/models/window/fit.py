@@ -1,5 +1,6 @@
 """Fits a request into a model's context window, and says what was left out."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -74,8 +75,7 @@ async def fit(request: ChatRequest, window: Window, counter: TokenCounter) -> Fi
     sliding = window.strategy is Strategy.SLIDING and len(request.messages) > window.keep_last
     if bound is not None and bound <= min(room, window.warn_at * window.tokens) and not sliding:
         return _reply_within(Fitted(request=request, count=None), window, bound)
-    frame = counter.frame(request)
-    counts = [counter.message(message) for message in request.messages]
+    frame, counts = await asyncio.to_thread(_counted, request, counter)
     units = units_of(request.messages, counts)
     kept = _chosen(units, frame, window, room, len(request.messages))
     gone = [unit for unit in units if unit not in kept]
@@ -95,6 +95,11 @@ async def fit(request: ChatRequest, window: Window, counter: TokenCounter) -> Fi
     if window.strategy is Strategy.SUMMARISE and window.summarise is not None:
         fitted = await _summarised(fitted, request.messages, gone, _Space(window, counter, room))
     return _told(fitted, window)
+
+
+def _counted(request: ChatRequest, counter: TokenCounter) -> tuple[Count, list[Count]]:
+    """Of what is beside the turns, and of each turn. A long conversation takes a while, so it is done off the loop."""
+    return counter.frame(request), [counter.message(message) for message in request.messages]
 
 
 def _chosen(units: Sequence[Unit], frame: Count, window: Window, room: int, turns: int) -> list[Unit]:

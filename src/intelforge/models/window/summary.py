@@ -13,6 +13,8 @@ from intelforge.models.protocol import LanguageModel
 KEPT: Final = 256
 """summaries that are kept"""
 ACCOUNTING: Final = Accounting(purpose="summary")
+PIECE: Final = 8000
+"""characters that are summarised in one go; what is longer is added to the summary piece by piece"""
 INSTRUCTIONS: Final = (
     "Summarise the conversation you are given, for someone who will go on with it. Keep names, numbers, dates, "
     "decisions, open questions and what tools found. Write plain sentences. "
@@ -34,9 +36,10 @@ class Summaries:
         keys = list(accumulate(told, _chained, initial=b""))[1:]
         done = next((place for place in range(len(keys), 0, -1) if keys[place - 1] in self._kept), 0)
         summary = self._kept[keys[done - 1]] if done else ""
-        if done < len(told):
+        for piece in _pieces(told[done:]):
             begun = [f"summary so far: {summary}"] if summary else []
-            summary = self._kept[keys[-1]] = await self._written("\n\n".join([*begun, *told[done:]]), tokens)
+            summary = await self._written("\n\n".join([*begun, piece]), tokens)
+        self._kept[keys[-1]] = summary
         self._kept.move_to_end(keys[-1])
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
@@ -50,6 +53,19 @@ class Summaries:
             accounting=self.accounting,
         )
         return (await self.model.respond(request)).text.strip()
+
+
+def _pieces(told: Sequence[str]) -> list[str]:
+    """What was said, in pieces that any model can read."""
+    pieces: list[str] = []
+    for turn in told:
+        for start in range(0, len(turn), PIECE):
+            part = turn[start : start + PIECE]
+            if pieces and len(pieces[-1]) + len(part) <= PIECE:
+                pieces[-1] += f"\n\n{part}"
+            else:
+                pieces.append(part)
+    return pieces
 
 
 def _chained(before: bytes, told: str) -> bytes:

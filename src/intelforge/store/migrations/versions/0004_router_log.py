@@ -35,3 +35,9 @@ def upgrade() -> None:
         sa.Column("state", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+
+
+def downgrade() -> None:
+    op.drop_table("router_states")
+    op.drop_index("ix_router_calls_at", table_name="router_calls")
+    op.drop_table("router_calls")
