@@ -11,6 +11,8 @@ from intelforge.core.chat import Accounting
 from intelforge.models.ledger import Kind, Ledger, Usage
 
 MILLION: Final = 1_000_000
+MOST_PER_ESTIMATED: Final = 2.5
+"""tokens: the estimate takes a token for every two and a half bytes, and none is less than a byte"""
 KINDS: Final[dict[str, Kind]] = {"embed": "embedding", "rerank": "reranking"}
 
 
@@ -41,7 +43,8 @@ class RemoteCall(Protocol):
 class ModelMeter:
     """Enters calls that cost by what they read in the ledger, priced by the bundled price list.
 
-    A call that is given up on its way is taken as spent: its server may have done the work.
+    A call that is given up on its way is taken as spent, for its server may have done the work; so is one whose server
+    does not say what it read.
     """
 
     ledger: Ledger
@@ -54,16 +57,22 @@ class ModelMeter:
             f"{call.provider}:{call.model}",
             accounting=Accounting(purpose=call.purpose),
             kind=KINDS.get(call.purpose, "embedding"),
-            reserve_usd=None if price is None else call.tokens * price,
+            reserve_usd=None if price is None else call.tokens * MOST_PER_ESTIMATED * price,
             local=call.local,
         ) as usage:
+            known = False
             try:
                 yield usage
+                known = usage.input_tokens > 0
             except asyncio.CancelledError:
-                usage.input_tokens = usage.input_tokens or call.tokens
+                known = usage.input_tokens > 0
+                raise
+            except BaseException:
+                known = True
                 raise
             finally:
-                usage.cost_usd = None if price is None else usage.input_tokens * price
+                usage.cost_usd = usage.input_tokens * price if known and price is not None else None
+                usage.input_tokens = usage.input_tokens if known else call.tokens
 
 
 @functools.lru_cache(maxsize=32)
