@@ -117,10 +117,10 @@ def nearest_route(vectors: Vectors, scores: Floats, prices: Floats, train: Rows,
     for model in np.unique(best):
         near = vectors[test] @ vectors[train[best == model]].T
         found[:, model] = np.sort(near, axis=1)[:, -TOP:].mean(1)
-    return found.argmax(1).astype(float)
+    return np.asarray(found.argmax(1), float)
 
 
 def neighbours(vectors: Vectors, scores: Floats, train: Rows, test: Rows, *, count: int = 40) -> Floats:
     """The model that did best on the prompts most like this one."""
     near = np.argsort(-(vectors[test] @ vectors[train].T), axis=1)[:, :count]
-    return scores[train][near].mean(1).argmax(1).astype(float)
+    return np.asarray(scores[train][near].mean(1).argmax(1), float)

@@ -57,6 +57,7 @@ class Lending:
             catalogue=self.catalogue,
             strategy=strategy,
             keep_last=self._settings.llm_overflow_turns,
+            longest_reply=self._settings.llm_max_tokens,
             summarise=self._summarise if strategy is Strategy.SUMMARISE else None,
         )
         return Lent(router=self.router, cache=self.cache, window=window, profiles=self.catalogue)

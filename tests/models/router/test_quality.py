@@ -8,6 +8,7 @@ from intelforge.models.router.values import RequestFeatures
 from intelforge.testing.router_world import request
 
 PRIORS = np.asarray([0.5, 0.6], np.float32)
+NOTHING = np.zeros((0, 2), np.float32)
 
 
 def judged(count: int, *, vectors: bool = False) -> Judged:
@@ -24,7 +25,7 @@ def asked(kind: str, *, vectors: bool = False) -> RequestFeatures:
 
 
 def test_before_anything_was_judged_the_catalogue_speaks() -> None:
-    nothing = Judged(requests=[], qualities=np.zeros((0, 2)), trust=np.zeros((0, 2)), priors=PRIORS)
+    nothing = Judged(requests=[], qualities=NOTHING, trust=NOTHING, priors=PRIORS)
     for model in (QualityModel.of_priors(PRIORS), QualityModel.fit(nothing)):
         qualities, support = model.predict(asked("sum"))
         assert qualities == pytest.approx(PRIORS)

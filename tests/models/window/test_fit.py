@@ -84,6 +84,15 @@ async def test_a_longer_reply_than_fits_is_bounded_and_it_is_said() -> None:
     assert "the reply may take" in fitted.notes[0]
 
 
+async def test_a_reply_nobody_asked_to_be_long_is_bounded_without_a_word() -> None:
+    request = ChatRequest(messages=(Message.of(Role.USER, "word " * 100),))
+    fitted = await fit(request, replace(window(1000), longest_reply=4000), COUNTER)
+    assert fitted.request.max_tokens == 1000 - COUNTER.request(request).tokens
+    assert fitted.notes == ()
+    roomy = await fit(request, replace(window(10_000), longest_reply=4000), COUNTER)
+    assert roomy.request.max_tokens is None
+
+
 async def test_a_summary_stands_where_the_oldest_were() -> None:
     asked: list[Sequence[Message]] = []
 

@@ -20,6 +20,8 @@ class CatalogueWindow:
     catalogue: Catalogue
     strategy: Strategy = Strategy.OLDEST_FIRST
     keep_last: int = 20
+    longest_reply: int = 0
+    """tokens that are asked for when a request does not say how long its reply may be; 0 is not known"""
     summarise: Summarise | None = None
     _counters: dict[str, TokenCounter] = field(default_factory=dict)
 
@@ -33,6 +35,7 @@ class CatalogueWindow:
             tokens=facts.context_window,
             strategy=self.strategy,
             keep_last=self.keep_last,
+            longest_reply=self.longest_reply,
             summarise=self.summarise,
         )
         fitted = await fit(request, window, self._counters.setdefault(model, TokenCounter(model)))

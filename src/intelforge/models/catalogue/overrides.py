@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from intelforge.core.errors import ConfigError
 
-Price = Annotated[Decimal | None, Field(default=None, ge=0)]
+Price = Annotated[Decimal | None, Field(ge=0)]
 
 
 class Override(BaseModel):
@@ -26,10 +26,10 @@ class Override(BaseModel):
     tools: bool | None = None
     json_schema: bool | None = None
     images: bool | None = None
-    input_usd_per_million: Price
-    output_usd_per_million: Price
-    cache_read_usd_per_million: Price
-    cache_write_usd_per_million: Price
+    input_usd_per_million: Price = None
+    output_usd_per_million: Price = None
+    cache_read_usd_per_million: Price = None
+    cache_write_usd_per_million: Price = None
 
 
 _FILE = TypeAdapter(dict[str, Override])

@@ -105,7 +105,7 @@ def bumps(cosines: Matrix, reach: float) -> Matrix:
     """exp(-squared distance / reach) of unit vectors, by their cosines."""
     found = cosines - np.float32(1)
     found *= np.float32(2 / reach)
-    return np.exp(found, out=found)
+    return np.asarray(np.exp(found, out=found), np.float32)
 
 
 def unit(vector: Matrix) -> Matrix:

@@ -1,4 +1,9 @@
-"""How good each model's reply to a request will be: learned from judged replies, on top of the catalogue."""
+"""How good each model's reply to a request will be: learned from judged replies, on top of the catalogue.
+
+A Gaussian process on the log odds of a good reply, fitted at its mode by Newton's method, each step of which is a
+weighted regression (Rasmussen and Williams, 2006, 3.4). Odds, because what makes a request harder moves a model that is
+nearly always right by little, and one that is right half of the time by much.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +24,10 @@ PRIOR_COUNT: Final = 8.0
 """observations that a catalogue's prior counts as"""
 LOW: Final = 0.01
 HIGH: Final = 0.99
+STEPS: Final = 4
+"""of Newton's method"""
+LEAST_WEIGHT: Final = 0.02
+"""of an observation that was all but certain"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +48,7 @@ class QualityModel:
     """What was learned. Predicting takes one likeness to every request that is remembered."""
 
     means: Matrix
-    """of each model"""
+    """log odds of each model"""
     noise: float
     """variance of a judged quality around what is predicted"""
     scale: Scale | None = None
@@ -55,7 +64,7 @@ class QualityModel:
     @classmethod
     def of_priors(cls, priors: Matrix) -> Self:
         """Before anything was seen."""
-        return cls(means=priors.astype(np.float32), noise=0.25)
+        return cls(means=_log_odds(np.asarray(priors, np.float32)), noise=0.25)
 
     @classmethod
     def fit(cls, judged: Judged, *, weights: Weights = WEIGHTS, strength: Strength = STRENGTH) -> Self:
@@ -68,11 +77,8 @@ class QualityModel:
         words = words_matrix(judged.requests, scale)
         kernel = points.likeness(points, weights)
         kernel += weights.words * (words @ words.T)
-        means = _means(judged.qualities, trust, judged.priors)
-        residuals = np.where(trust > 0, judged.qualities - means, 0).astype(np.float32)
-        solved = solve(kernel, residuals, trust, strength)
-        coefficients = mixed(solved, strength)
-        left = residuals - kernel @ coefficients
+        means, coefficients = _mode(kernel, judged, strength)
+        left = np.where(trust > 0, judged.qualities - _chance(means + kernel @ coefficients), 0)
         return cls(
             means=means,
             noise=max(float((trust * left**2).sum() / trust.sum()), 1e-3),
@@ -87,16 +93,53 @@ class QualityModel:
 
     def predict(self, request: RequestFeatures) -> tuple[Matrix, Matrix]:
         """The expected quality by each model, and how many judged replies to like requests that rests on."""
-        if self.scale is None or self.points is None or self.coefficients is None or self.words is None:
-            return self.means, np.zeros_like(self.means)
+        if (
+            self.scale is None
+            or self.points is None
+            or self.coefficients is None
+            or self.words is None
+            or self.seen is None
+        ):
+            return _chance(self.means), np.zeros_like(self.means)
         near = self.points.likeness(Points.of([request], self.scale), self.weights)[:, 0]
         places, values = request.words[0], self.scale.words(request)
-        found = self.means + near @ self.coefficients + values @ self.words[places]
+        found = _chance(self.means + near @ self.coefficients + values @ self.words[places])
         full = float(self.weights.shape + self.weights.shape_within)
         full += self.weights.embedding * bool(self.points.embeddings.shape[1])
-        return np.clip(found, LOW, HIGH), (near / full) ** 2 @ self.seen
+        support = np.asarray((near / np.float32(full)) ** 2 @ self.seen, np.float32)
+        return np.clip(found, LOW, HIGH), support
+
+    def mean(self, column: int) -> float:
+        """The quality of a model over all kinds of requests."""
+        return float(_chance(self.means[column : column + 1])[0])
+
+
+def _mode(kernel: Matrix, judged: Judged, strength: Strength) -> tuple[Matrix, Matrix]:
+    """The mean log odds of each model, and the mixed coefficients of the requests."""
+    qualities, trust = np.clip(judged.qualities, 0, 1).astype(np.float32), judged.trust.astype(np.float32)
+    means = _log_odds(_means(qualities, trust, judged.priors))
+    solved = np.zeros_like(qualities)
+    found = np.zeros_like(qualities)
+    for _ in range(STEPS):
+        chance = _chance(means + found)
+        weight = np.maximum(chance * (1 - chance), np.float32(LEAST_WEIGHT))
+        target = found + (qualities - chance) / weight
+        solved = solve(kernel, target, trust * weight, strength, start=solved)
+        found = np.asarray(kernel @ mixed(solved, strength), np.float32)
+        left = trust * (qualities - _chance(means + found))
+        means = means + np.float32(0.5) * left.sum(0) / ((trust * weight).sum(0) + PRIOR_COUNT)
+    return means, mixed(solved, strength)
 
 
 def _means(qualities: Matrix, trust: Matrix, priors: Matrix) -> Matrix:
     found = ((trust * qualities).sum(0) + PRIOR_COUNT * priors) / (trust.sum(0) + PRIOR_COUNT)
     return np.asarray(found, np.float32)
+
+
+def _chance(log_odds: Matrix) -> Matrix:
+    return np.asarray(1 / (1 + np.exp(-log_odds)), np.float32)
+
+
+def _log_odds(chance: Matrix) -> Matrix:
+    known = np.clip(chance, LOW, HIGH)
+    return np.asarray(np.log(known / (1 - known)), np.float32)

@@ -24,15 +24,17 @@ class Strength:
 
     noise: float = 3.0
     """variance of one observation, in units of what likeness 1 explains"""
-    shared: float = 0.9
+    shared: float = 0.5
     """the part of what a request does to qualities that it does to all models"""
 
 
-def solve(kernel: Matrix, residuals: Matrix, trust: Matrix, strength: Strength) -> Matrix:
+def solve(
+    kernel: Matrix, residuals: Matrix, trust: Matrix, strength: Strength, *, start: Matrix | None = None
+) -> Matrix:
     """The coefficients, shape (requests, models), zero where nothing was observed.
 
-    `residuals` are qualities less each model's mean, `trust` how much each counts: 0 where nothing was observed.
-    What is predicted is `likeness_to_requests @ mixed(coefficients, strength)`.
+    `residuals` are what was observed less each model's mean, `trust` how much each counts: 0 where nothing was.
+    What is predicted is `likeness_to_requests @ mixed(coefficients, strength)`. `start` are coefficients near these.
     """
     seen = trust > 0
     noise = np.where(seen, strength.noise / np.maximum(trust, 1e-6), 0).astype(np.float32)
@@ -45,12 +47,12 @@ def solve(kernel: Matrix, residuals: Matrix, trust: Matrix, strength: Strength) 
 
     scale = np.where(seen, 1 / (noise + float(kernel[0, 0])), 0).astype(np.float32)  # Jacobi's preconditioner
     target = np.where(seen, residuals, 0).astype(np.float32)
-    found = np.zeros_like(target)
-    left = target.copy()
+    found = np.zeros_like(target) if start is None else start.copy()
+    left = target.copy() if start is None else target - applied(start)
     ahead = scale * left
     direction = ahead.copy()
     size = float(np.vdot(left, ahead))
-    goal = TOLERANCE**2 * max(size, 1e-12)
+    goal = TOLERANCE**2 * max(float(np.vdot(target, scale * target)), 1e-12)
     for _ in range(STEPS):
         if size <= goal:
             break
@@ -67,4 +69,5 @@ def solve(kernel: Matrix, residuals: Matrix, trust: Matrix, strength: Strength) 
 def mixed(coefficients: Matrix, strength: Strength) -> Matrix:
     """`coefficients @ B`."""
     common = coefficients.sum(1, keepdims=True)
-    return (1 - strength.shared) * coefficients + strength.shared * common
+    found: Matrix = (1 - strength.shared) * coefficients + strength.shared * common
+    return found

@@ -146,10 +146,8 @@ class Router:
 
     def mean_quality(self, model: str) -> float:
         """Over all kinds of requests: what was learned, or the catalogue's word."""
-        if model in self._columns:
-            learned = float(self._learned.means[self._columns.index(model)])
-        else:
-            learned = self._prior(model)
+        known = model in self._columns
+        learned = self._learned.mean(self._columns.index(model)) if known else self._prior(model)
         return min(max(learned + self.trackers[model].shift, LOW), HIGH)
 
     def observe(self, observation: Observation) -> list[Alarm]:

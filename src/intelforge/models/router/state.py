@@ -43,9 +43,8 @@ def exported(router: Router) -> bytes:
         "requests": [[one.request.key, one.request.input_tokens, one.request.output_tokens] for one in kept],
     }
     written = io.BytesIO()
-    np.savez_compressed(
-        written, known=np.frombuffer(json.dumps(known).encode(), np.uint8), **_arrays([one.request for one in kept])
-    )
+    arrays: dict[str, Any] = _arrays([one.request for one in kept])
+    np.savez_compressed(written, known=np.frombuffer(json.dumps(known).encode(), np.uint8), **arrays)
     return written.getvalue()
 
 

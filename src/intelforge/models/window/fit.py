@@ -12,7 +12,6 @@ from intelforge.models.window.counting import NOTHING, Count, TokenCounter, add,
 from intelforge.models.window.units import Unit, remaining, units_of
 
 REPLY_TOKENS: Final = 1024
-"""kept free for the reply when the request does not say how long it may be"""
 WARN_AT: Final = 0.8
 SUMMARY_BEGINS: Final = "Summary of the earlier part of this conversation:\n"
 
@@ -43,6 +42,9 @@ class Window:
     keep_last: int = 20
     """turns, for `sliding`"""
     reply_tokens: int = REPLY_TOKENS
+    """kept free for the reply when the request does not say how long it may be"""
+    longest_reply: int = 0
+    """what is asked for when the request does not say; 0 is not known"""
     warn_at: float = WARN_AT
     """share of the window from which on its use is told"""
     summarise: Summarise | None = field(default=None, repr=False)
@@ -52,6 +54,10 @@ class Window:
         """Tokens for the prompt. At least a quarter of the window is: a longer reply is the model's to cut."""
         reply = self.reply_tokens if request.max_tokens is None else request.max_tokens
         return max(self.tokens - reply, self.tokens // 4)
+
+    def wanted(self, request: ChatRequest) -> int:
+        """Tokens that the reply may take."""
+        return self.longest_reply if request.max_tokens is None else request.max_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +79,9 @@ async def fit(request: ChatRequest, window: Window, counter: TokenCounter) -> Fi
     """
     bound, room = bytes_of(request), window.room(request)
     sliding = window.strategy is Strategy.SLIDING and len(request.messages) > window.keep_last
-    if bound is not None and bound <= min(room, window.warn_at * window.tokens) and not sliding:
-        return _reply_within(Fitted(request=request, count=None), window, bound)
+    most = min(room, window.warn_at * window.tokens, window.tokens - window.wanted(request))
+    if bound is not None and bound <= most and not sliding:
+        return Fitted(request=request, count=None)
     frame, counts = await asyncio.to_thread(_counted, request, counter)
     units = units_of(request.messages, counts)
     kept = _chosen(units, frame, window, room, len(request.messages))
@@ -164,12 +171,13 @@ def _told(fitted: Fitted, window: Window) -> Fitted:
 
 
 def _reply_within(fitted: Fitted, window: Window, prompt: int) -> Fitted:
-    """With a reply no longer than what the prompt leaves of the window."""
-    wanted, left = fitted.request.max_tokens, window.tokens - prompt
-    if wanted is None or wanted <= left:
+    """With a reply no longer than what the prompt leaves of the window; said when it was to be longer."""
+    wanted, left = window.wanted(fitted.request), window.tokens - prompt
+    if wanted <= left:
         return fitted
     note = f"the reply may take {left:,} tokens, not {wanted:,}: the window of {window.model} is {window.tokens:,}"
-    return replace(fitted, request=replace(fitted.request, max_tokens=left), notes=(*fitted.notes, note))
+    notes = fitted.notes if fitted.request.max_tokens is None else (*fitted.notes, note)
+    return replace(fitted, request=replace(fitted.request, max_tokens=left), notes=notes)
 
 
 def _too_large(needed: Count, window: Window, room: int) -> ModelError:
