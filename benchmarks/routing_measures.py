@@ -12,10 +12,10 @@ RESAMPLED = 500
 
 def recovered(score: Floats, weak: Floats, strong: Floats, *, seed: int = 0) -> Floats:
     """The part of the gap between the two models that is recovered when the first 0, 1, 2, … calls by score go to the
-    strong one (RouteLLM's PGR). Equal scores are taken in an order by chance."""
+    strong one (RouteLLM's PGR). Equal scores are taken in an order by chance; without a gap it grows evenly."""
     order = np.lexsort((np.random.default_rng(seed).random(len(score)), -np.asarray(score)))
     gains = np.concatenate([[0.0], np.cumsum((strong - weak)[order])])
-    return np.asarray(gains / gains[-1])
+    return np.asarray(gains / gains[-1]) if gains[-1] else np.linspace(0.0, 1.0, len(gains))
 
 
 def apgr(score: Floats, weak: Floats, strong: Floats) -> float:
@@ -39,8 +39,10 @@ def calibration_error(predicted: Floats, came: Floats) -> float:
 
 
 def gap_closed(chosen: NDArray[np.int64], scores: Floats) -> float:
-    """How far of the way from the best single model to the best for each prompt the choice comes."""
+    """How far of the way from the best single model to the best for each prompt the choice comes; 0 without a way."""
     best, oracle = scores.mean(0).max(), scores.max(1).mean()
+    if oracle <= best:
+        return 0.0
     return float((scores[np.arange(len(scores)), chosen].mean() - best) / (oracle - best))
 
 
