@@ -7,6 +7,8 @@ routes without exploration. OUT has, for each row, the chance it gives each mode
 
 import logging
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from pareto_bandit import BanditRouter
@@ -35,7 +37,7 @@ def main(source: str, target: str) -> None:
     np.save(target, found)
 
 
-def taught(reduced, scores, train, names, prices):  # type: ignore[no-untyped-def]
+def taught(reduced: Any, scores: Any, train: Any, names: Sequence[str], prices: Any) -> Any:
     """The router after every judged reply of the rows to learn from."""
     registry = {
         name: {"input_cost_per_m": float(price), "output_cost_per_m": float(price)}
