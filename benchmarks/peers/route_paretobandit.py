@@ -1,20 +1,21 @@
 """ParetoBandit on recorded replies, in its own environment: `route_paretobandit.py IN.npz OUT.npy`.
 
-IN has `vectors`, `scores`, `prices`, and for each fold the rows to learn from and to predict (`train0`, `test0`, …).
-The vectors are brought to 25 principal components, as its documentation does; every judged reply is given to `update`,
-then it routes without exploration. OUT has, for each row, the chance it gives each model of being the best, then its
-choice.
+IN has `vectors`, `scores`, `prices`, and for each fold the rows to learn from and to predict (`train0`, `test0`, …). The
+vectors are brought to 25 principal components, as its documentation does; every judged reply is given to `update`, then it
+routes without exploration. OUT has, for each row, the chance it gives each model of being the best, then its choice.
 """
 
 import logging
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from pareto_bandit import BanditRouter
-from pareto_bandit.feature_service import FeatureService
-from sklearn.decomposition import PCA
+from numpy.typing import NDArray
+from pareto_bandit import BanditRouter  # type: ignore[import-not-found, unused-ignore]
+from pareto_bandit.feature_service import FeatureService  # type: ignore[import-not-found, unused-ignore]
+from sklearn.decomposition import PCA  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+Numbers = NDArray[Any]
 
 COMPONENTS = 25
 
@@ -38,7 +39,7 @@ def main(source: str, target: str) -> None:
     np.save(target, found)
 
 
-def taught(reduced: Any, scores: Any, train: Any, names: Sequence[str], prices: Any) -> Any:
+def taught(reduced: Numbers, scores: Numbers, train: Numbers, names: list[str], prices: Numbers) -> Any:
     """The router after every judged reply of the rows to learn from."""
     registry = {
         name: {"input_cost_per_m": float(price), "output_cost_per_m": float(price)}

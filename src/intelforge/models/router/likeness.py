@@ -68,6 +68,8 @@ class Points:
 
     embeddings: Matrix
     """zeros where there is none"""
+    known: NDArray[np.bool_]
+    """which rows have one"""
     shapes: Matrix
 
     @classmethod
@@ -77,7 +79,8 @@ class Points:
         for row, one in enumerate(requests):
             if one.embedding is not None and len(one.embedding) == width:
                 embeddings[row] = one.embedding
-        return cls(embeddings=embeddings, shapes=np.stack([scale.shape(one) for one in requests]))
+        known = embeddings.any(1)
+        return cls(embeddings=embeddings, known=known, shapes=np.stack([scale.shape(one) for one in requests]))
 
     def likeness(self, other: "Points", weights: Weights) -> Matrix:
         """Shape (rows of this, rows of the other), without the words."""
@@ -85,7 +88,7 @@ class Points:
         if not self.embeddings.shape[1] or self.embeddings.shape[1] != other.embeddings.shape[1]:
             return (weights.shape + weights.shape_within) * shapes
         cosines = self.embeddings @ other.embeddings.T
-        known = np.outer(self.embeddings.any(1), other.embeddings.any(1))
+        known = np.outer(self.known, other.known)
         found: Matrix = weights.embedding * bumps(cosines, weights.embedding_reach)
         near = np.where(known, bumps(cosines, weights.within_reach), np.float32(1))
         found *= known
