@@ -1,8 +1,9 @@
 """ParetoBandit on recorded replies, in its own environment: `route_paretobandit.py IN.npz OUT.npy`.
 
-IN has `vectors`, `scores`, `prices`, and for each fold the rows to learn from and to predict (`train0`, `test0`, …). The
-vectors are brought to 25 principal components, as its documentation does; every judged reply is given to `update`, then it
-routes without exploration. OUT has, for each row, the chance it gives each model of being the best, then its choice.
+IN has `vectors`, `scores`, `prices`, and for each fold the rows to learn from and to predict (`train0`, `test0`, …).
+The vectors are brought to 25 principal components, as its documentation does; every judged reply is given to `update`,
+then it routes without exploration. OUT has, for each row, the chance it gives each model of being the best, then its
+choice.
 """
 
 import logging
