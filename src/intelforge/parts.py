@@ -35,6 +35,7 @@ from intelforge.models.gateway import Gateway, Options
 from intelforge.models.ledger import Ledger, Usage
 from intelforge.models.meter import ModelMeter
 from intelforge.models.ollama import ollama_url
+from intelforge.models.prices import GivenPrices
 from intelforge.models.protocol import LanguageModel
 from intelforge.models.resilience import RetryPolicy
 from intelforge.models.targets import hosts_of
@@ -264,7 +265,7 @@ class Parts:
         return reranker
 
     def _metered(self, call: RemoteCall) -> AbstractAsyncContextManager[Usage]:
-        return ModelMeter(self.ledger)(call)
+        return ModelMeter(self.ledger, self._prices)(call)
 
     @functools.cached_property
     def _model_client(self) -> httpx2.AsyncClient:
@@ -289,7 +290,17 @@ class Parts:
             hedge_seconds=settings.llm_hedge_seconds,
             record=str(self.root / settings.llm_record) if settings.llm_record else "",
         )
-        return Gateway(client=self._model_client, ledger=self.ledger, options=options, lent=self.lending.lent)
+        return Gateway(
+            client=self._model_client,
+            ledger=self.ledger,
+            options=options,
+            lent=self.lending.lent,
+            prices=self._prices,
+        )
+
+    @functools.cached_property
+    def _prices(self) -> GivenPrices:
+        return GivenPrices(self.lending.catalogue.given_prices)
 
     @functools.cached_property
     def lending(self) -> Lending:

@@ -14,7 +14,7 @@ from intelforge.models.router.replay import replay
 from intelforge.models.router.router import Router
 from intelforge.models.router.service import NAME
 from intelforge.models.router.state import candidates_in, exported, restore
-from intelforge.models.router.values import PREFERENCES, Preference
+from intelforge.models.router.values import PREFERENCES, Judgement, Preference
 from intelforge.parts import Parts
 
 LARGEST = 1 << 30
@@ -63,6 +63,14 @@ class Routing:
         router = await asyncio.to_thread(_opened, state)
         await self._save(router)
         return _status(router)
+
+    async def rate(self, call: str, quality: float) -> RouterStatus:
+        """Says how good the reply of a routed call was, from 0 to 1. Raises NotFoundError, InvalidInputError.
+
+        The call's id is in the decision that came with the reply.
+        """
+        await self._parts.lending.router.judge(call, quality, Judgement.RATING)
+        return await self.status()
 
     async def replay(self, path: Path | None = None, *, preferences: Sequence[str] = ()) -> Replay:
         """What the router would have scored on a log of calls under each preference, and each model called always.

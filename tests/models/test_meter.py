@@ -25,7 +25,7 @@ SMALL = Call(provider="openai", model="text-embedding-3-small")
 @pytest.mark.parametrize(
     ("call", "reserved", "cost"),
     [
-        (SMALL, 2000 * 0.02e-6, 1000 * 0.02e-6),
+        (SMALL, 5000 * 0.02e-6, 1000 * 0.02e-6),
         (Call(provider="ollama", model="nomic-embed-text", local=True), 0.0, 0.0),
         (Call(provider="compatible", model="some"), 0.0, None),
     ],
@@ -67,4 +67,13 @@ async def test_a_call_that_is_given_up_on_its_way_is_taken_as_spent() -> None:
         await task
     [row] = store.calls
     assert (row.state, row.error, row.input_tokens) == (CallState.FAILED, "interrupted", 2000)
-    assert row.cost_usd == pytest.approx(row.reserved_usd)
+    assert row.cost_usd is None
+
+
+async def test_a_server_that_does_not_count_is_charged_what_was_reserved() -> None:
+    store = MemoryLedgerStore()
+    async with ModelMeter(Ledger(store))(SMALL):
+        pass
+    [row] = store.calls
+    assert (row.state, row.input_tokens, row.cost_usd) == (CallState.SETTLED, 2000, None)
+    assert row.reserved_usd == pytest.approx(5000 * 0.02e-6)

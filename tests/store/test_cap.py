@@ -169,11 +169,11 @@ async def test_processes_share_a_budget_and_a_killed_one_s_calls_are_settled(
         killed, *others = processes
         for process in processes:
             assert await _line(process) == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
+        _go(killed)
         assert await _line(killed) == "going\n"
+        for process in others:
+            _go(process)
+        await asyncio.sleep(0.2)
         killed.kill()
         while any(process.poll() is None for process in others):
             assert await _within_limits(budgets)
@@ -186,6 +186,12 @@ async def test_processes_share_a_budget_and_a_killed_one_s_calls_are_settled(
     assert set(states) == {"settled", "crashed"}
     assert len(states) >= 100
     assert [status.standings[0].reserved_usd for status in await budgets.statuses()] == [0.0, 0.0]
+
+
+def _go(process: "subprocess.Popen[str]") -> None:
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
 
 
 async def _line(process: "subprocess.Popen[str]") -> str:

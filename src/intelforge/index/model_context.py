@@ -25,7 +25,7 @@ class RemoteCall:
 
 
 class Spent(Protocol):
-    """What a call took; filled in while the call is open."""
+    """What a call took; filled in while the call is open, as far as it is known."""
 
     input_tokens: int
 

@@ -1,16 +1,19 @@
 """The ledger's side of embedding and reranking: each request is a call like any other."""
 
 import asyncio
-import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from intelforge.core.chat import Accounting
+from intelforge.core.chat import Accounting, Tokens
 from intelforge.models.ledger import Kind, Ledger, Usage
+from intelforge.models.prices import ListPrices
+from intelforge.models.protocol import Prices
 
 MILLION: Final = 1_000_000
+MOST_PER_ESTIMATED: Final = 2.5
+"""tokens: the estimate takes a token for every two and a half bytes, and none is less than a byte"""
 KINDS: Final[dict[str, Kind]] = {"embed": "embedding", "rerank": "reranking"}
 
 
@@ -39,42 +42,40 @@ class RemoteCall(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModelMeter:
-    """Enters calls that cost by what they read in the ledger, priced by the bundled price list.
+    """Enters calls that cost by what they read in the ledger.
 
-    A call that is given up on its way is taken as spent: its server may have done the work.
+    A call that is given up on its way is taken as spent, for its server may have done the work; so is one whose server
+    does not say what it read.
     """
 
     ledger: Ledger
+    prices: Prices = field(default_factory=ListPrices)
+
+    def _per_token(self, provider: str, model: str) -> float | None:
+        million = self.prices.cost(provider, model, Tokens(input=MILLION))
+        return None if million is None else million / MILLION
 
     @asynccontextmanager
     async def __call__(self, call: RemoteCall, /) -> AsyncIterator[Usage]:
         """Reserves on entry and settles on exit; `input_tokens` of what it gives are to be filled in."""
-        price = 0.0 if call.local else await asyncio.to_thread(price_per_token, call.provider, call.model)
+        price = 0.0 if call.local else await asyncio.to_thread(self._per_token, call.provider, call.model)
         async with self.ledger.call(
             f"{call.provider}:{call.model}",
             accounting=Accounting(purpose=call.purpose),
             kind=KINDS.get(call.purpose, "embedding"),
-            reserve_usd=None if price is None else call.tokens * price,
+            reserve_usd=None if price is None else call.tokens * MOST_PER_ESTIMATED * price,
             local=call.local,
         ) as usage:
+            known = False
             try:
                 yield usage
+                known = usage.input_tokens > 0
             except asyncio.CancelledError:
-                usage.input_tokens = usage.input_tokens or call.tokens
+                known = usage.input_tokens > 0
+                raise
+            except BaseException:
+                known = True
                 raise
             finally:
-                usage.cost_usd = None if price is None else usage.input_tokens * price
-
-
-@functools.lru_cache(maxsize=32)
-def price_per_token(provider: str, model: str) -> float | None:
-    """US dollars by the bundled price list; None when the model is not in it."""
-    import genai_prices  # slow to import: only those need it who pay
-
-    try:
-        million = genai_prices.calc_price(
-            genai_prices.Usage(input_tokens=MILLION), model_ref=model, provider_id=provider
-        )
-    except LookupError:
-        return None
-    return float(million.total_price) / MILLION
+                usage.cost_usd = usage.input_tokens * price if known and price is not None else None
+                usage.input_tokens = usage.input_tokens if known else call.tokens

@@ -71,7 +71,7 @@ class Counter:
         if amount is None:
             return BudgetError(
                 f"the price of {call['model']} is not known, so its call may go beyond the budget of {self.words()}",
-                hint="choose a model whose price is known, tell its price, or make the budget a warning: "
+                hint="give its price in the file of the setting model_facts, or make the budget a warning: "
                 + self.budget.command(plain(self.budget.limit_usd))
                 + " --warn",
             )

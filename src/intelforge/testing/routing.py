@@ -82,3 +82,7 @@ class FakeRouting(Routing):
     async def replay(self, path: Path | None = None, *, preferences: Sequence[str] = ()) -> Replay:
         self.calls.append(("replay", path, tuple(preferences)))
         return self.replayed
+
+    async def rate(self, call: str, quality: float) -> RouterStatus:
+        self.calls.append(("rate", call, quality))
+        return self.found

@@ -35,6 +35,7 @@ COMMANDS = {
     "models": ["models"],
     "models list": ["models", "list"],
     "models pull": ["models", "pull"],
+    "models check": ["models", "check"],
     "models facts": ["models", "facts"],
     "models recommend": ["models", "recommend"],
     "models probe": ["models", "probe", "ollama:qwen3:8b"],
@@ -57,13 +58,21 @@ COMMANDS = {
     "budget list": ["budget", "list"],
     "budget set": ["budget", "set", "--per", "day", "5"],
     "budget remove": ["budget", "remove", "3f2a", "--yes"],
+    "router": ["router"],
+    "router show": ["router", "show"],
+    "router freeze": ["router", "freeze"],
+    "router unfreeze": ["router", "unfreeze"],
+    "router export": ["router", "export", "router.npz"],
+    "router import": ["router", "import", "router.npz"],
+    "router rate": ["router", "rate", "7f3a9c21", "0.9"],
+    "router replay": ["router", "replay", "calls.jsonl"],
     "doctor": ["doctor"],
 }
 HEAVY = ("sqlalchemy", "pydantic", "lancedb", "numpy", "onnxruntime", "httpx2", "dbos", "intelforge.workspace")
 
 
-def test_this_list_and_the_demo_are_all_commands() -> None:
-    assert {*COMMANDS, "demo"} == set(OUTPUTS)
+def test_this_list_the_demo_and_the_server_are_all_commands() -> None:
+    assert {*COMMANDS, "demo", "serve"} == set(OUTPUTS)
 
 
 @pytest.mark.parametrize("arguments", COMMANDS.values(), ids=COMMANDS)

@@ -1,6 +1,7 @@
 """The server as a user starts it: a process of its own, asked by OpenAI's client over a socket."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -40,7 +41,12 @@ def serving(folder: Path, *words: str, key: str = "") -> Iterator[str]:
     """Its URL, once it answers."""
     port = free_port()
     environment = {**os.environ, "INTELFORGE_API_KEY": key}
-    process = subprocess.Popen(command(folder, "--port", str(port), *words), env=environment, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command(folder, "--port", str(port), *words, "--json"),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     url = f"http://127.0.0.1:{port}"
     try:
         with httpx2.Client() as client:
@@ -53,7 +59,8 @@ def serving(folder: Path, *words: str, key: str = "") -> Iterator[str]:
         yield f"{url}/v1"
     finally:
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        out, said = process.communicate(timeout=30)
+    assert json.loads(out) == {"url": f"{url}/v1", "workspace": str(folder)}
     assert b"Traceback" not in said
     assert process.returncode in (0, 130)
 

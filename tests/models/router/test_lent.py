@@ -17,10 +17,16 @@ from intelforge.models.router.values import Judgement, Preference
 from intelforge.models.targets import read_target
 
 CHEAP, DEAR, HERE = "openai:cheap", "openai:dear", "ollama:here"
+
+
+def facts(**told: object) -> Override:
+    return Override.model_validate(told)
+
+
 FACTS = {
-    CHEAP: Override(input_usd_per_million=0.1, output_usd_per_million=0.2, context_window=1000, tools=False),
-    DEAR: Override(input_usd_per_million=5, output_usd_per_million=20, context_window=100_000, tools=True, images=True),
-    HERE: Override(context_window=4000, tools=False),
+    CHEAP: facts(input_usd_per_million=0.1, output_usd_per_million=0.2, context_window=1000, tools=False),
+    DEAR: facts(input_usd_per_million=5, output_usd_per_million=20, context_window=100_000, tools=True, images=True),
+    HERE: facts(context_window=4000, tools=False),
 }
 
 

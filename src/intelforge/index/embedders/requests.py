@@ -47,7 +47,8 @@ class Requests:
             content = await self._api.post(json.dumps(endpoint.body(texts, kind)).encode())
             # A reply is megabytes of numbers: reading it takes tens of milliseconds.
             reply = await asyncio.to_thread(self._read, content, len(texts))
-            spent.input_tokens = tokens if reply.tokens is None else reply.tokens
+            if reply.tokens is not None:
+                spent.input_tokens = reply.tokens
         return reply.vectors
 
     def _read(self, content: bytes, expected: int) -> Reply:

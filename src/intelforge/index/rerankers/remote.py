@@ -74,7 +74,8 @@ class RemoteReranker:
         async with self._context.meter(call) as spent:
             content = await self._api.post(json.dumps(endpoint.body(query, texts)).encode())
             scores, counted = self._read(content, len(texts))
-            spent.input_tokens = tokens if counted is None else counted
+            if counted is not None:
+                spent.input_tokens = counted
         return scores
 
     def _read(self, content: bytes, expected: int) -> tuple[Scores, int | None]:

@@ -31,7 +31,7 @@ def render_cards(cards: Sequence[ModelCard]) -> RenderableType:
     """A row for each model; what is not known is a question mark."""
     if not cards:
         return Text("No model is named in the settings, and none was probed. Try: intelforge models facts openai:gpt-5")
-    table = new_table("Model", "Context", "Reads", "Tools", "JSON", "In $/M", "Out $/M", "Memory", "From")
+    table = new_table("Model", "Context", "Reads", "Tools", "JSON", "In $/M", "Out $/M", "Memory")
     for card in cards:
         prices = card.prices
         more = "+" if prices and prices.tiered else ""
@@ -44,10 +44,11 @@ def render_cards(cards: Sequence[ModelCard]) -> RenderableType:
             f"{_price(prices.input)}{more}" if prices else UNKNOWN,
             f"{_price(prices.output)}{more}" if prices else UNKNOWN,
             f"{card.memory_gb:.1f} GB" if card.memory_gb else "",
-            ", ".join(card.origins) or "nothing is known",
         )
+    unknown = [one_line(card.name) for card in cards if not card.origins]
+    notes = [Text(f"nothing is known of {', '.join(unknown)}")] if unknown else []
     probed = [render_profile(card.profile) for card in cards if card.profile]
-    return Group(table, *(part for profile in probed for part in (Text(), profile)))
+    return Group(table, *notes, *(part for profile in probed for part in (Text(), profile)))
 
 
 def render_profile(profile: Profile) -> RenderableType:

@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     command(router, "unfreeze")(unfreeze)
     command(router, "export")(export)
     command(router, "import")(load)
+    command(router, "rate")(rate)
     command(router, "replay")(replay)
     app.add_typer(router, name="router")
 
@@ -71,6 +72,18 @@ def load(
     Example: intelforge router import router.npz
     """
     _show(session, session.use(lambda workspace: workspace.routing.load(file)))
+
+
+def rate(
+    session: Session,
+    call: Annotated[str, typer.Argument(metavar="CALL", help="The id in the decision that came with a reply.")],
+    quality: Annotated[float, typer.Argument(min=0, max=1, help="From 0, of no use, to 1.")],
+) -> None:
+    """Say how good a reply was: the router learns from it.
+
+    Example: intelforge router rate 7f3a9c21 0.9
+    """
+    _show(session, session.use(lambda workspace: workspace.routing.rate(call, quality)))
 
 
 def replay(

@@ -196,6 +196,15 @@ class TuningOutput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOutput:
+    """Where it is served; printed before the first request is answered."""
+
+    url: str
+    """with its `/v1`"""
+    workspace: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CostOutput:
     """What calls cost."""
 
@@ -279,6 +288,7 @@ OUTPUTS: Mapping[str, type] = {
     "index drop": DroppedVersion,
     "index export": Transfer,
     "index import": Transfer,
+    "serve": ServeOutput,
     "cost": CostOutput,
     "budget": BudgetsOutput,
     "budget list": BudgetsOutput,
@@ -290,6 +300,7 @@ OUTPUTS: Mapping[str, type] = {
     "router unfreeze": RouterStatus,
     "router export": RouterStatus,
     "router import": RouterStatus,
+    "router rate": RouterStatus,
     "router replay": Replay,
     "doctor": DoctorOutput,
     "demo": DemoOutput,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from intelforge.core.errors import BackendError, ErrorCode
+from intelforge.interfaces.cli.schema import ServeOutput
 from intelforge.interfaces.cli.session import Session, command
 
 
@@ -34,7 +35,8 @@ def serve(
     serving = Serving(workspace=str(folder), host=host, port=port, workers=workers, key=os.environ.get(KEY, "").strip())
     serving.check()
     _check_free(host, port)
-    session.say(f"Serving {folder} on http://{host}:{port}/v1 (Ctrl-C stops it)")
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+    session.show(ServeOutput(url=url, workspace=str(folder)), lambda: f"Serving {folder} on {url} (Ctrl-C stops it)")
     serve_until_stopped(serving)
 
 

@@ -184,7 +184,7 @@ def new_table(*headers: str) -> Table:
     """A plain table; its columns fold, but for names."""
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), show_edge=False)
     for header in headers:
-        whole = header in {"Source", "Kind", "State", "Setting"}
+        whole = header in {"Source", "Kind", "State", "Setting", "Model", "Of", "Budget", "Licence"}
         table.add_column(header, overflow="fold", no_wrap=whole, min_width=len(header))
     return table
 

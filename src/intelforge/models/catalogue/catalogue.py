@@ -75,6 +75,14 @@ class Catalogue:
             self._built_in[name] = _overridden(found, self._overrides[name]) if name in self._overrides else found
         return self._served(self._built_in[name])
 
+    def given_prices(self, name: str) -> Prices | None:
+        """What a model costs where the user's file says something of that; None otherwise."""
+        given = self._overrides.get(name)
+        named = ("input", "output", "cache_read", "cache_write")
+        if given is None or all(getattr(given, f"{kind}_usd_per_million") is None for kind in named):
+            return None
+        return self.facts(name).prices
+
     async def measured_facts(self, name: str) -> ModelFacts:
         """What is known, with what a probe measured in the place of what is built in."""
         profile = await self.profile(name)

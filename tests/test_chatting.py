@@ -1,0 +1,104 @@
+"""A workspace's models as other programs use them, on servers on loopback sockets."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pydantic_ai.models
+import pytest
+
+from intelforge.core.chat import Accounting, ChatRequest, Done, Message, Role
+from intelforge.core.errors import ErrorCode, InvalidInputError, ModelError, NotFoundError
+from intelforge.testing.model_server import ModelServer, ServerReply, ServerRequest, chat_reply, stream_reply
+from intelforge.workspace import Workspace
+
+LEAN = 'jobs = "memory:"\nembedder = "none:"\ncache = "none:"\n'
+
+
+def replies(request: ServerRequest) -> ServerReply:
+    name = request.json["model"]
+    return stream_reply(["I am ", f"{name}."]) if request.json.get("stream") else chat_reply(f"I am {name}.")
+
+
+@pytest.fixture
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ModelServer]:
+    monkeypatch.setattr(pydantic_ai.models, "ALLOW_MODEL_REQUESTS", True)
+    async with ModelServer(replies) as opened:
+        yield opened
+
+
+def made(folder: Path, settings: str) -> Workspace:
+    (folder / "intelforge.toml").write_text(LEAN + settings, encoding="utf-8")
+    return Workspace.open(folder)
+
+
+def asked(text: str = "Who are you?") -> ChatRequest:
+    return ChatRequest(messages=(Message.of(Role.USER, text),))
+
+
+async def test_models_are_asked_by_the_names_of_the_settings(tmp_path: Path, server: ModelServer) -> None:
+    one, two = f"{server.url}/v1#one", f"{server.url}/v1#two"
+    async with made(tmp_path, f'llm = "{one}"\nllm_models = ["{two}"]\n') as workspace:
+        assert (await workspace.chatting.chat(asked(), model="auto")).text == "I am one."
+        assert (await workspace.chatting.chat(asked(), model=two)).text == "I am two."
+        events = [event async for event in workspace.chatting.chat_stream(asked(), model=two)]
+        assert isinstance(events[-1], Done)
+        assert events[-1].response.text == "I am two."
+        with pytest.raises(NotFoundError, match=r"no model 'openai:gpt'; ask for auto, http://.*llm_models"):
+            await workspace.chatting.chat(asked(), model="openai:gpt")
+        names = [(found.name, found.kind) for found in await workspace.chatting.models()]
+        assert names == [("auto", "chat"), (two, "chat"), ("embedder", "embedding")]
+
+
+async def test_a_workspace_without_a_language_model_says_how_to_set_one(tmp_path: Path) -> None:
+    async with made(tmp_path, 'llm = "none:"\n') as workspace:
+        with pytest.raises(ModelError, match="config set llm") as raised:
+            await workspace.chatting.chat(asked(), model="auto")
+        assert raised.value.error_code is ErrorCode.MISSING_MODEL
+
+
+async def test_texts_are_embedded_as_the_index_does(tmp_path: Path) -> None:
+    (tmp_path / "intelforge.toml").write_text('llm = "none:"\njobs = "memory:"\n', encoding="utf-8")
+    async with Workspace.open(tmp_path) as workspace:
+        found = await workspace.chatting.embed(["one two three", "four"], model="embedder", accounting=Accounting())
+        assert found.vectors.shape == (2, 384)
+        assert np.allclose(np.linalg.norm(found.vectors, axis=1), 1, atol=1e-2)
+        assert found.tokens == 4
+        with pytest.raises(InvalidInputError, match="text 1 is empty"):
+            await workspace.chatting.embed(["one", " "], model="embedder", accounting=Accounting())
+        with pytest.raises(NotFoundError, match="ask for embedder"):
+            await workspace.chatting.embed(["one"], model="other", accounting=Accounting())
+
+
+async def test_without_an_embedder_nothing_is_embedded(tmp_path: Path) -> None:
+    async with made(tmp_path, 'llm = "none:"\n') as workspace:
+        with pytest.raises(ModelError, match="no embedder"):
+            await workspace.chatting.embed(["one"], model="embedder", accounting=Accounting())
+
+
+async def test_the_router_chooses_learns_from_ratings_and_is_frozen_by_another_process(
+    tmp_path: Path, server: ModelServer
+) -> None:
+    one, two = f"{server.url}/v1#one", f"{server.url}/v1#two"
+    settings = (
+        f'llm = "router:"\nllm_models = ["{one}", "{two}"]\nrouter_preference = "quality"\nrouter_explore = 0.5\n'
+    )
+    async with made(tmp_path, settings) as workspace:
+        for number in range(30):
+            response = await workspace.chatting.chat(asked(f"Who are you, number {number}?"), model="auto")
+            assert response.decision
+            good = response.text == "I am two."
+            await workspace.routing.rate(response.decision["call"], float(good))
+        status = await workspace.routing.status()
+        assert {found.model for found in status.models} == {one, two}
+        assert sum(found.judged for found in status.models) == 30
+        later = [
+            await workspace.chatting.chat(asked(f"And who are you, {number}?"), model="auto") for number in range(9)
+        ]
+        decisions = [response.decision for response in later if response.decision]
+        assert {told["ranking"][0] for told in decisions if not told["explored"]} == {two}
+        assert all(told["reason"] for told in decisions)
+    async with made(tmp_path, settings) as workspace:
+        assert (await workspace.routing.freeze()).frozen
+        response = await workspace.chatting.chat(asked("Once more?"), model="auto")
+        assert (response.text, response.decision["explored"]) == ("I am two.", False)  # type: ignore[index]
