@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ def embedded(prompts: Sequence[str], url: str) -> NDArray[np.float32] | None:
     try:
         return EmbeddedTexts(url).vectors(prompts)
     except ModelError as error:
-        print(f"without vectors: {error}", flush=True)
+        print(f"without vectors: {error}", file=sys.stderr)
         return None
 
 

@@ -92,7 +92,7 @@ class Points:
         for row, vector in enumerate(vectors):
             if vector is not None and len(vector) == width:
                 embeddings[row] = vector
-        known = embeddings.any(1)
+        known = np.asarray(embeddings.any(1))
         return cls(embeddings=embeddings, known=known, shapes=np.stack([scale.shape(one) for one in requests]))
 
     def likeness(self, other: "Points", weights: Weights) -> Matrix:
