@@ -59,5 +59,5 @@ def test_tools_schemas_images_and_calls_count() -> None:
 
 def test_a_reply_is_estimated_by_what_it_says() -> None:
     response = ChatResponse(parts=(Text("four"), ToolCall(id="1", name="n", arguments='{"a": 1}')), model="a:x")
-    assert estimated_tokens(ask(), response).output == 6
+    assert estimated_tokens(ask(), response).output == 4
     assert estimated_tokens(ask(), replace(response, parts=())).output == 0

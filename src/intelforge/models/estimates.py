@@ -15,8 +15,8 @@ from intelforge.core.chat import (
     ToolResult,
 )
 
-BYTES_PER_TOKEN: Final = 2
-"""A low estimate, so that the reservation is not too small."""
+BYTES_PER_TOKEN: Final = 3
+"""About as many: what is taken when a provider tells no counts."""
 MESSAGE_TOKENS: Final = 8
 """that a turn takes beside its words"""
 IMAGE_TOKENS: Final = 2_000
@@ -24,17 +24,21 @@ PLAUSIBLE_IMAGE_TOKENS: Final = 100_000
 
 
 def expected_tokens(request: ChatRequest) -> Tokens:
-    """The most that a request is expected to take."""
-    size, images = _size(request)
-    turns = MESSAGE_TOKENS * (len(request.messages) + 1)
-    return Tokens(input=size // BYTES_PER_TOKEN + turns + images * IMAGE_TOKENS, output=request.max_tokens or 0)
+    """The most that a request can take: a token is at least one byte."""
+    return Tokens(input=_input(request, bytes_per_token=1), output=request.max_tokens or 0)
 
 
 def estimated_tokens(request: ChatRequest, response: ChatResponse) -> Tokens:
     """About what an exchange took, when its provider does not say."""
     wrote = sum(len(part.text.encode()) for part in response.parts if isinstance(part, Text | Thinking))
     wrote += sum(len(part.arguments.encode()) for part in response.parts if isinstance(part, ToolCall))
-    return Tokens(input=expected_tokens(request).input, output=wrote // BYTES_PER_TOKEN)
+    return Tokens(input=_input(request, bytes_per_token=BYTES_PER_TOKEN), output=wrote // BYTES_PER_TOKEN)
+
+
+def _input(request: ChatRequest, *, bytes_per_token: int) -> int:
+    size, images = _size(request)
+    turns = MESSAGE_TOKENS * (len(request.messages) + 1)
+    return size // bytes_per_token + turns + images * IMAGE_TOKENS
 
 
 def plausible(tokens: Tokens, request: ChatRequest) -> bool:
