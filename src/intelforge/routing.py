@@ -11,7 +11,7 @@ from intelforge.core.routing import ModelStanding, Replay, RouterStatus
 from intelforge.models.router.database import DatabaseRouterLog
 from intelforge.models.router.log import Routed
 from intelforge.models.router.replay import replay
-from intelforge.models.router.router import Router
+from intelforge.models.router.router import Options, Router
 from intelforge.models.router.service import NAME
 from intelforge.models.router.state import candidates_in, exported, restore
 from intelforge.models.router.values import PREFERENCES, Judgement, Preference
@@ -60,7 +60,7 @@ class Routing:
     async def load(self, path: Path) -> RouterStatus:
         """Puts what such a file holds in place of all it has learned. Raises NotFoundError, InvalidInputError."""
         state = await asyncio.to_thread(_read, path)
-        router = await asyncio.to_thread(_opened, state)
+        router = await asyncio.to_thread(_opened, state, self._options)
         await self._save(router)
         return _status(router)
 
@@ -93,17 +93,21 @@ class Routing:
                 "the router has not been used in this workspace",
                 hint="set llm to router:, or: intelforge router import",
             )
-        return await asyncio.to_thread(_opened, state)
+        return await asyncio.to_thread(_opened, state, self._options)
 
     async def _save(self, router: Router) -> None:
         await self._log().save(NAME, await asyncio.to_thread(exported, router))
+
+    @property
+    def _options(self) -> Options:
+        return self._parts.lending.router.options
 
     def _log(self) -> DatabaseRouterLog:
         return DatabaseRouterLog(self._parts.database)
 
 
-def _opened(state: bytes) -> Router:
-    router = Router(candidates_in(state))
+def _opened(state: bytes, options: Options) -> Router:
+    router = Router(candidates_in(state), options)
     restore(router, state)
     return router
 
