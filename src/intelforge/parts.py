@@ -29,15 +29,11 @@ from intelforge.index.rerank import Reranker, TokenEncoder
 from intelforge.index.rerankers.context import RerankerContext
 from intelforge.index.rerankers.url import NO_RERANKER
 from intelforge.index.rerankers.url import hosts_of as reranker_hosts
-from intelforge.lending import Lending
-from intelforge.models.endpoint import Limits
-from intelforge.models.gateway import Gateway, Options
 from intelforge.models.ledger import Ledger, Usage
 from intelforge.models.meter import ModelMeter
 from intelforge.models.ollama import ollama_url
 from intelforge.models.prices import GivenPrices
 from intelforge.models.protocol import LanguageModel
-from intelforge.models.resilience import RetryPolicy
 from intelforge.models.targets import hosts_of
 from intelforge.security.egress import Egress
 from intelforge.store.budgets import Budgets
@@ -57,6 +53,8 @@ if TYPE_CHECKING:
     from intelforge.ingest.index import Indexer
     from intelforge.ingest.sync import SyncParts
     from intelforge.jobs.leases import LeaseHolder
+    from intelforge.lending import Lending
+    from intelforge.models.gateway import Gateway
 
 STATE = ".intelforge"
 """the folder below the workspace that holds what IntelForge keeps"""
@@ -274,8 +272,13 @@ class Parts:
         return client
 
     @functools.cached_property
-    def gateway(self) -> Gateway:
+    def gateway(self) -> "Gateway":
         """The one way to language models."""
+        # Imported late: most commands ask no model.
+        from intelforge.models.endpoint import Limits
+        from intelforge.models.gateway import Gateway, Options
+        from intelforge.models.resilience import RetryPolicy
+
         settings = self.settings
         limits = Limits(
             total=settings.llm_timeout,
@@ -303,8 +306,10 @@ class Parts:
         return GivenPrices(self.lending.catalogue.given_prices)
 
     @functools.cached_property
-    def lending(self) -> Lending:
+    def lending(self) -> "Lending":
         """What is known of models, and the replies that are kept."""
+        from intelforge.lending import Lending
+
         lending = Lending(
             self.root,
             self.settings,

@@ -7,11 +7,9 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from intelforge import modelling
 from intelforge.answer.library import ScopedLibrary
-from intelforge.chatting import Chatting
 from intelforge.collect.recognise import recognise
 from intelforge.core.clock import new_id
 from intelforge.core.current_settings import CurrentSettings
@@ -37,17 +35,20 @@ from intelforge.core.settings import (
     load_settings,
 )
 from intelforge.core.values import EVERYONE, Answer, SearchResult, Source
-from intelforge.costs import Costs
 from intelforge.index.query import legible
 from intelforge.index.reading import location, may_see
 from intelforge.ingest.embed import RATE_FACT
-from intelforge.modelling import CONTEXT, Modelling
 from intelforge.models.targets import hosts_of
 from intelforge.parts import STATE, Parts
-from intelforge.routing import Routing
 from intelforge.searching import Searching, SearchRequest
 from intelforge.security.egress import Egress
 from intelforge.upkeep import IndexUpkeep
+
+if TYPE_CHECKING:
+    from intelforge.chatting import Chatting
+    from intelforge.costs import Costs
+    from intelforge.modelling import Modelling
+    from intelforge.routing import Routing
 
 FAILURES_SHOWN = 1000
 
@@ -216,13 +217,17 @@ class Workspace:
         )
 
     @functools.cached_property
-    def chatting(self) -> Chatting:
+    def chatting(self) -> "Chatting":
         """Its models, as other programs use them."""
+        from intelforge.chatting import Chatting
+
         return Chatting(self._parts)
 
     @functools.cached_property
-    def models(self) -> Modelling:
+    def models(self) -> "Modelling":
         """What is known and measured of language models."""
+        from intelforge.modelling import Modelling
+
         return Modelling(self._parts, self._stopping)
 
     @functools.cached_property
@@ -231,13 +236,17 @@ class Workspace:
         return IndexUpkeep(self._parts, self._stopping, self._current)
 
     @functools.cached_property
-    def costs(self) -> Costs:
+    def costs(self) -> "Costs":
         """What model calls cost, and what they may cost."""
+        from intelforge.costs import Costs
+
         return Costs(self._parts)
 
     @functools.cached_property
-    def routing(self) -> Routing:
+    def routing(self) -> "Routing":
         """What can be done with the router, which chooses a model for each request."""
+        from intelforge.routing import Routing
+
         return Routing(self._parts)
 
     async def search(
@@ -375,13 +384,16 @@ def list_models() -> list[ModelInfo]:
 
 
 async def recommend_model(
-    preference: Preference, *, memory_gb: float | None = None, context: int = CONTEXT
+    preference: Preference, *, memory_gb: float | None = None, context: int | None = None
 ) -> ModelRecommendation:
     """Which local language model fits this machine, `memory_gb` of which it may use, for so many tokens of context.
 
     Raises InvalidInputError for what makes no sense.
     """
-    return await modelling.recommend_model(preference, memory_gb=memory_gb, context=context)
+    from intelforge import modelling
+
+    wanted = modelling.CONTEXT if context is None else context
+    return await modelling.recommend_model(preference, memory_gb=memory_gb, context=wanted)
 
 
 def _unreported(progress: Progress) -> None:
