@@ -61,6 +61,20 @@ class ScriptedBackend:
         if model == "nobody":
             raise NotFoundError("there is no model 'nobody'", hint="run: intelforge models list")
         self.asked.append(request)
+        await self._hang()
+        if isinstance(self.reply, Exception):
+            raise self.reply
+        return self.reply
+
+    async def chat_stream(self, request: ChatRequest, *, model: str) -> AsyncGenerator[StreamEvent, None]:
+        self.asked.append(request)
+        await self._hang()
+        for event in self.events:
+            if isinstance(event, Exception):
+                raise event
+            yield event
+
+    async def _hang(self) -> None:
         if self.hangs:
             self.hangs.set()
             try:
@@ -68,16 +82,6 @@ class ScriptedBackend:
             except asyncio.CancelledError:
                 self.cancelled = True
                 raise
-        if isinstance(self.reply, Exception):
-            raise self.reply
-        return self.reply
-
-    async def chat_stream(self, request: ChatRequest, *, model: str) -> AsyncGenerator[StreamEvent, None]:
-        self.asked.append(request)
-        for event in self.events:
-            if isinstance(event, Exception):
-                raise event
-            yield event
 
     async def embed(self, texts: Sequence[str], *, model: str, accounting: Accounting) -> Embedded:
         vectors = np.array([[len(text), 0.5] for text in texts], np.float32)
@@ -321,11 +325,12 @@ async def test_a_body_that_is_no_json_or_too_large_is_refused() -> None:
         assert large.status_code == 413
 
 
-async def test_a_client_that_goes_away_cancels_the_call() -> None:
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_goes_away_cancels_the_call(stream: bool) -> None:
     backend = ScriptedBackend(hangs=asyncio.Event())
     assert backend.hangs
     sent: list[Any] = []
-    body = json.dumps({"model": "auto", "messages": HELLO}).encode()
+    body = json.dumps({"model": "auto", "messages": HELLO, "stream": stream}).encode()
     received = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive() -> Any:

@@ -153,3 +153,12 @@ async def test_requests_are_read_by_their_vectors_where_there_is_an_embedder() -
         ChatRequest(messages=(Message.of(Role.SYSTEM, "Be short."), Message.of(Role.USER, "Why?"))), url="router:"
     )
     assert seen == ["Why?"]
+
+
+async def test_streams_that_nobody_finishes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("intelforge.models.router.lent.MOST_OPEN", 3)
+    router = lent()
+    routes = [await router.route(asked(f"Number {number}?"), url="router:") for number in range(5)]
+    assert list(router._tickets) == [route.decision["call"] for route in routes[2:]]
+    await router.learn(asked("Number 0?"), routes[0], replied(routes[0].order[0]))
+    assert await router.log.all() == []

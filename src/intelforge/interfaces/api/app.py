@@ -87,7 +87,8 @@ async def _chat(request: Request) -> Response:
         response = await _unless_gone(request, backend.chat(asked, model=body.model))
         return Response(to_json(completion(response, id_=id_)), media_type=JSON)
     events = backend.chat_stream(asked, model=body.model)
-    first = await anext(events)  # what goes wrong before the first piece still has its HTTP status
+    # What goes wrong before the first piece still has its HTTP status.
+    first = await _unless_gone(request, anext(events))
     with_usage = body.stream_options is not None and body.stream_options.include_usage
     pieces = chunks(_again(first, events), id_=id_, model=body.model, with_usage=with_usage)
     return StreamingResponse(_sent(pieces), media_type="text/event-stream", headers={"Cache-Control": "no-cache"})

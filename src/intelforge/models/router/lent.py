@@ -19,6 +19,8 @@ from intelforge.models.targets import ROUTER, Target, read_target, split_chain
 
 SAVED_EVERY: Final = 50
 """outcomes"""
+MOST_OPEN: Final = 10_000
+"""requests under way"""
 REFRESHED_SECONDS: Final = 10.0
 """after which it is looked whether another process froze or imported it"""
 IMAGE_TOKENS: Final = 1000
@@ -77,6 +79,8 @@ class LentRouter:
             output_tokens=output,
         )
         self._tickets[ticket.call] = ticket
+        while len(self._tickets) > MOST_OPEN:  # of streams that nobody read to their end
+            del self._tickets[next(iter(self._tickets))]
         return Route(order=ticket.decision.ranking, decision=ticket.decision.as_json() | {"call": ticket.call})
 
     async def learn(self, request: ChatRequest, route: Route, outcome: ChatResponse | Exception) -> None:
