@@ -1,8 +1,9 @@
 """What is offered of the models to programs: those of the settings by name, to chat with and to embed with."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from intelforge.core.chat import Accounting, ChatRequest, ChatResponse, Embedded, ModelName, StreamEvent
@@ -25,6 +26,7 @@ class Chatting:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._counters: dict[Path | None, Callable[[str], int]] = {}
 
     async def models(self) -> list[ModelName]:
         """What may be asked for."""
@@ -54,8 +56,13 @@ class Chatting:
         if blank := [place for place, text in enumerate(texts) if not text.strip()]:
             raise InvalidInputError(f"text {blank[0]} is empty", hint="leave it out")
         vectors = await embedder.embed(texts)
-        count = await asyncio.to_thread(token_counter, embedder.tokenizer)
-        return Embedded(vectors=vectors, model=embedder.name, tokens=sum(map(count, texts)))
+        tokens = await asyncio.to_thread(self._counted, embedder.tokenizer, texts)
+        return Embedded(vectors=vectors, model=embedder.name, tokens=tokens)
+
+    def _counted(self, tokenizer: Path | None, texts: Sequence[str]) -> int:
+        if tokenizer not in self._counters:
+            self._counters[tokenizer] = token_counter(tokenizer)
+        return sum(map(self._counters[tokenizer], texts))
 
     def _named(self) -> Mapping[str, str]:
         """URLs by the names under which they are asked for."""

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from intelforge.core.chat import Message
-from intelforge.core.errors import ModelError
+from intelforge.core.errors import IntelForgeError, ModelError
 from intelforge.core.settings import Settings
 from intelforge.index.protocol import Embedder, TextKind, Vectors
 from intelforge.models.catalogue.catalogue import Catalogue
@@ -122,7 +122,7 @@ class Lending:
         """For the router, which does without where there is no embedder or it fails."""
         try:
             vectors = await self._embed([text])
-        except ModelError:
+        except IntelForgeError:
             return None
         found: Vectors = vectors[0]
         return found

@@ -328,11 +328,14 @@ class Parts:
         return await self.language_model("")
 
     async def language_model(self, url: str) -> LanguageModel | None:
-        """The one that a URL names; the workspace's own when it is empty. One that is not there is looked for once."""
+        """The one that a URL names; the workspace's own when it is empty. One that is not there is looked for again."""
         url = url or self.settings.llm
         if url not in self._models:
             await self.lending.catalogue.load()
-            self._models[url] = await self.gateway.model(url)
+            found = await self.gateway.model(url)
+            if found is None:
+                return None
+            self._models[url] = found
         return self._models[url]
 
     def collector(self, source: Source) -> Collector:

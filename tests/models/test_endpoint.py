@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from intelforge.core.chat import Accounting, ChatResponse, Done, StreamEvent, Tokens
-from intelforge.core.errors import ErrorCode, ModelError
+from intelforge.core.errors import BudgetError, ErrorCode, IntelForgeError, ModelError
+from intelforge.models.endpoint import _Bill
+from intelforge.models.failures import Failure, failure
 from intelforge.models.ledger import CallState
 from intelforge.models.resilience import RetryPolicy
 from intelforge.testing.gateway import READ_USD, WRITTEN_USD, GatewayBench, ask
@@ -84,3 +86,24 @@ async def test_calls_share_connections(bench: GatewayBench) -> None:
         assert all(isinstance(reply, ChatResponse) for reply in replies)
         assert server.connections <= 20
     assert len(bench.store.calls) == 23
+
+
+@pytest.mark.parametrize(
+    ("error", "begun", "charged"),
+    [
+        (failure(Failure.SERVER, "a:x failed", hint="-"), False, 0.0),
+        (failure(Failure.SERVER, "a:x failed", hint="-"), True, 0.5),
+        (failure(Failure.BUSY, "a:x is asked too often", hint="-"), True, 0.5),
+        (failure(Failure.BROKEN, "a:x broke off", hint="-"), False, 0.5),
+        (failure(Failure.KEY, "a:x refused the key", hint="-"), False, 0.0),
+        (BudgetError("the budget is spent", hint="-"), False, 0.0),
+        (GeneratorExit(), False, 0.5),
+    ],
+)
+def test_a_failure_is_charged_when_the_provider_may_have_done_the_work(
+    error: IntelForgeError, begun: bool, charged: float
+) -> None:
+    bill = _Bill(0.0, Tokens(input=9, output=9), 0.5)
+    bill.first_token = 0.1 if begun else None
+    bill.fail(error)
+    assert bill.cost == charged

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -23,11 +24,11 @@ from intelforge.core.chat import (
 )
 from intelforge.core.errors import ErrorCode, IntelForgeError, InvalidInputError, ModelError, StorageError
 from intelforge.models.endpoint import Limits
-from intelforge.models.failures import ProviderError
-from intelforge.models.gateway_model import Lent
+from intelforge.models.failures import Failure, ProviderError, failure
+from intelforge.models.gateway_model import GatewayModel, Lent
 from intelforge.models.ledger import CallState, ModelCall
 from intelforge.models.protocol import Abilities, LanguageModel
-from intelforge.models.resilience import RetryPolicy
+from intelforge.models.resilience import CircuitBreaker, RetryPolicy
 from intelforge.testing.gateway import READ_USD, WRITTEN_USD, GatewayBench, ask
 from intelforge.testing.mock_model import MockModel, Rule
 from intelforge.testing.model_server import (
@@ -404,3 +405,18 @@ async def test_half_a_character_does_not_keep_a_request_from_being_sent(bench: G
     async with ModelServer(lambda request: chat_reply("Fine.")) as server:
         await (await bench.open(f"{server.url}/v1#tiny")).respond(ask("a\ud800b"))
         assert server.requests[0].json["messages"][0]["content"] == "a?b"
+
+
+async def test_a_model_that_recovered_answers_many_at_once(bench: GatewayBench) -> None:
+    """A whole reply closes the breaker although whoever has it leaves before the stream ends."""
+    breaker = CircuitBreaker(name="a:x", failures=1, rest=0.0)
+    with pytest.raises(ProviderError), breaker.watching():
+        raise failure(Failure.SERVER, "a:x failed", hint="-")
+    model = bench.chain(("a:x", [Rule(when=None, reply="Here.")]))
+    assert isinstance(model, GatewayModel)
+    candidate = replace(model.candidates[0], breaker=breaker)
+    model = replace(model, candidates=(candidate,))
+    assert (await model.respond(ask())).text == "Here."
+    assert breaker._opened is None
+    replies = await asyncio.gather(*(model.respond(ask()) for _ in range(5)))
+    assert [response.text for response in replies] == ["Here."] * 5

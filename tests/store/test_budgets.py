@@ -304,3 +304,13 @@ async def test_a_budget_is_found_by_the_beginning_of_its_id(book: Book) -> None:
     shared = next(start for start in starts if starts.count(start) > 1)
     with pytest.raises(InvalidInputError, match="budgets begin with"):
         await book.budgets.find(shared)
+
+
+async def test_nobody_is_called_by_the_star_that_means_each(book: Book) -> None:
+    await book.budgets.set(budget(1.0, user="ann"))
+    await book.budgets.set(budget(1.0, user=EACH))
+    await book.spend(0.25, user=EACH)
+    await book.spend(0.25, user="bob")
+    named, each = await book.standings()
+    assert [spent for _, spent, _, _ in named] in ([], [0.0])
+    assert [(subject, spent) for subject, spent, _, _ in each] == [({"user": "bob"}, 0.25)]

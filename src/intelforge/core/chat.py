@@ -180,6 +180,8 @@ class Attempt:
     seconds: float
     error: str = ""
     """one line; empty when it gave the reply"""
+    fault: bool = False
+    """the model's own, not that of the request, the key or the budget"""
     cost_usd: float | None = 0.0
 
 

@@ -56,7 +56,10 @@ class _Bill:
         """What a failed attempt may have cost: all that was reserved, unless its provider surely took nothing."""
         if self.tokens != Tokens():
             return
-        if not isinstance(error, IntelForgeError) or (isinstance(error, ProviderError) and error.advice.costs):
+        begun = self.first_token is not None  # what was given out was surely made
+        if not isinstance(error, IntelForgeError) or (
+            isinstance(error, ProviderError) and (error.advice.costs or begun)
+        ):
             self.tokens, self.cost = replace(self.expected, estimated=True), self.reserved
 
 
@@ -102,15 +105,17 @@ class Endpoint:
     @contextmanager
     def _counted(self, exchange: Exchange, bill: _Bill) -> Iterator[None]:
         """Adds the attempt to the exchange, whatever becomes of it."""
-        error = ""
+        error, fault = "", False
         try:
             yield
         except BaseException as failed:
-            error = _one_line(failed)
+            error, fault = _one_line(failed), isinstance(failed, ProviderError) and failed.advice.counts
             raise
         finally:
             seconds = self.timer() - bill.began
-            exchange.attempts.append(Attempt(model=self.name, seconds=seconds, error=error, cost_usd=bill.cost))
+            exchange.attempts.append(
+                Attempt(model=self.name, seconds=seconds, error=error, fault=fault, cost_usd=bill.cost)
+            )
 
     @asynccontextmanager
     async def _charged(self, request: ChatRequest, bill: _Bill) -> AsyncIterator[None]:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -117,19 +117,24 @@ class GatewayModel:
                         total = self.behaviour.timer() - began
                         timings = Timings(first_token=first if stream else total, total=total)
                         response = call.summed(replace(event.response, timings=timings))
-                        await self._keep(request, response, route)
-                        event = Done(response)
+                        event = Done(await self._kept(request, response, route))
                     yield event
         except IntelForgeError as error:
             if self.lent.router and route:
-                await self.lent.router.learn(request, route, error)
+                with suppress(IntelForgeError):  # what went wrong with the request is what counts
+                    await self.lent.router.learn(request, route, error)
             raise
 
-    async def _keep(self, request: ChatRequest, response: ChatResponse, route: Route | None) -> None:
+    async def _kept(self, request: ChatRequest, response: ChatResponse, route: Route | None) -> ChatResponse:
+        """The reply, put away and learned from; where the router cannot learn, with a note."""
         if self.lent.cache:
             await self.lent.cache.keep(request, response, model=self.name)
         if self.lent.router and route:
-            await self.lent.router.learn(request, route, response)
+            try:
+                await self.lent.router.learn(request, route, response)
+            except IntelForgeError as error:
+                return replace(response, notes=(*response.notes, f"the router did not learn: {error.message}"))
+        return response
 
 
 @dataclass(slots=True)
@@ -230,6 +235,8 @@ class _Call:
         with candidate.breaker.watching():
             async with aclosing(candidate.responder.run(exchange)) as events:
                 async for event in events:
+                    if isinstance(event, Done):  # now: whoever has it may leave before this ends
+                        candidate.breaker.succeeded()
                     yield event
 
 

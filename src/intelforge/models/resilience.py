@@ -82,6 +82,10 @@ class CircuitBreaker:
         finally:
             self._probing = self._probing and not probe
 
+    def succeeded(self) -> None:
+        """The model has given a whole reply."""
+        self._close()
+
     def _note_failure(self, *, probe: bool) -> None:
         now = self.timer()
         self._failed.append(now)

@@ -29,6 +29,8 @@ COMPATIBLE_KEY: Final = COMPATIBLE.keys[0]
 NONE: Final = ("none:", "none")
 AUTO: Final = ("auto:", "auto")
 ROUTER: Final = "router:"
+SCRIPTED: Final = "mock"
+"""the one plug-in that surely stays here and costs nothing"""
 KNOWN: Final = f"providers: ollama, {', '.join(PROVIDERS)}, or http://HOST/v1#MODEL"
 
 
@@ -83,7 +85,7 @@ def read_target(url: str, *, environment: Mapping[str, str] = os.environ) -> Tar
         return Target(url=url, provider=provider, model=name, facts=OLLAMA, base_url=base, local=local)
     if provider in PROVIDERS:
         return _hosted(url, PROVIDERS[provider], name, environment)
-    return Target(url=url, provider=provider, model=name, local=True)
+    return Target(url=url, provider=provider, model=name, local=provider == SCRIPTED)
 
 
 def hosts_of(url: str, *, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ class Book:
         found: list[Key] = []
         for shape in self._shapes:
             pairs = list(zip(shape, names, strict=True))
-            if any(kind and not name for kind, name in pairs):
+            if any(kind and (not name or name == EACH) for kind, name in pairs):  # nobody is called that
                 continue
             scope = tuple(name if kind == "name" else kind for kind, name in pairs)
             subject = subject_text([name for kind, name in pairs if kind == EACH])

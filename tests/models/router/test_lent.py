@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from intelforge.core.chat import Attempt, ChatRequest, ChatResponse, Image, Message, Role, Text, Timings, Tokens, Tool
-from intelforge.core.errors import ConfigError, InvalidInputError, ModelError
+from intelforge.core.errors import BudgetError, ConfigError, InvalidInputError
 from intelforge.models.catalogue.catalogue import Catalogue
 from intelforge.models.catalogue.overrides import Override
+from intelforge.models.failures import Failure, failure
 from intelforge.models.router.lent import LentRouter, routed_urls
 from intelforge.models.router.memory import MemoryRouterLog
 from intelforge.models.router.policy import Exploration
@@ -46,7 +47,7 @@ def asked(text: str = "What is two and two?", **more: object) -> ChatRequest:
 
 
 def replied(model: str, *failed: str) -> ChatResponse:
-    errors = [Attempt(model=name, seconds=0.1, error="it failed") for name in failed]
+    errors = [Attempt(model=name, seconds=0.1, error="it failed", fault=True) for name in failed]
     return ChatResponse(
         parts=(Text("4"),),
         model=model,
@@ -103,7 +104,10 @@ async def test_outcomes_are_on_record_and_failures_count_against_who_failed() ->
     failed = [call for call in await log.all() if call.quality == 0.0]
     assert [(call.model, call.source) for call in failed] == [(route.order[0], Judgement.RETRY)]
     route = await router.route(asked("Once more?"), url="router:")
-    await router.learn(asked("Once more?"), route, ModelError("all failed", hint="-"))
+    await router.learn(asked("Once more?"), route, failure(Failure.SERVER, "all failed", hint="-"))
+    assert len([call for call in await log.all() if call.quality == 0.0]) == 2
+    route = await router.route(asked("And now?"), url="router:")
+    await router.learn(asked("And now?"), route, BudgetError("the budget is spent", hint="-"))
     assert len([call for call in await log.all() if call.quality == 0.0]) == 2
 
 

@@ -119,7 +119,7 @@ async def _embed(request: Request) -> Response:
     body = EmbeddingsBody.model_validate_json(await _read(request))
     texts = [body.input] if isinstance(body.input, str) else body.input
     found = await _backend(request).embed(
-        texts, model=body.model, accounting=Accounting(user=body.user, purpose="embed")
+        texts, model=body.model, accounting=Accounting(user=body.user or "", purpose="embed")
     )
     if body.dimensions not in (None, found.vectors.shape[1]):
         message = f"dimensions: {found.model} gives {found.vectors.shape[1]}"

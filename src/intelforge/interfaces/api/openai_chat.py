@@ -52,7 +52,11 @@ def read_request(body: ChatBody, *, user: str = "") -> ChatRequest:
     return ChatRequest(
         messages=tuple(_message(message, names) for message in body.messages),
         tools=tuple(
-            Tool(name=tool.function.name, description=tool.function.description, parameters=tool.function.parameters)
+            Tool(
+                name=tool.function.name,
+                description=tool.function.description or "",
+                parameters=tool.function.parameters,
+            )
             for tool in body.tools or ()
         ),
         tool_choice=_tool_choice(body),
@@ -62,7 +66,7 @@ def read_request(body: ChatBody, *, user: str = "") -> ChatRequest:
         top_p=body.top_p,
         stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
         seed=body.seed,
-        accounting=Accounting(user=user or body.user, purpose="chat"),
+        accounting=Accounting(user=user or body.user or "", purpose="chat"),
     )
 
 

@@ -84,4 +84,6 @@ def application() -> FastAPI:
         async with opening as workspace, workspace.costs.supervised():
             yield workspace.chatting
 
-    return create_app(opened, key=serving.key, hosts=LOCAL_NAMES if serving.local and not serving.key else ())
+    return create_app(
+        opened, key=serving.key, hosts=(*LOCAL_NAMES, serving.host) if serving.local and not serving.key else ()
+    )

@@ -30,10 +30,11 @@ class CatalogueWindow:
         facts = await self.catalogue.measured_facts(model)
         if facts.context_window is None:
             return request, ()
+        away = request.local_only and self.strategy is Strategy.SUMMARISE  # who summarises may be elsewhere
         window = Window(
             model=model,
             tokens=facts.context_window,
-            strategy=self.strategy,
+            strategy=Strategy.OLDEST_FIRST if away else self.strategy,
             keep_last=self.keep_last,
             longest_reply=self.longest_reply,
             summarise=self.summarise,

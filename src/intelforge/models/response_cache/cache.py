@@ -55,7 +55,7 @@ class ResponseCache:
             return None
         began = time.perf_counter()
         kept, note = await self._kept(request_key(request, model=model)), ""
-        if kept is None and self._similar is not None and not self.trouble:
+        if kept is None and self._similar is not None and not (self.trouble or request.local_only):
             kept, note = await self._found_similar(request, model, self._similar)
         if kept is None:
             self.counts.misses += 1
@@ -71,7 +71,8 @@ class ResponseCache:
             return
         key, frame = request_key(request, model=model), frame_key(request, model=model)
         question = None
-        if self._similar is not None and frame is not None and (text := question_of(request)):
+        looked_up = frame is not None and not request.local_only  # the embedder may be elsewhere
+        if self._similar is not None and looked_up and (text := question_of(request)):
             vector = await self._vector(self._similar, text)
             question = (
                 Question(key=key, text=text, vector=vector.astype("<f4").tobytes()) if vector is not None else None

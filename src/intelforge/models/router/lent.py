@@ -10,6 +10,7 @@ from intelforge.core.chat import ChatRequest, ChatResponse, Image, Role, Text
 from intelforge.core.errors import ConfigError
 from intelforge.models.catalogue.catalogue import Catalogue
 from intelforge.models.catalogue.facts import ModelFacts
+from intelforge.models.failures import ProviderError
 from intelforge.models.protocol import Route
 from intelforge.models.router.log import RouterLog
 from intelforge.models.router.router import Options
@@ -77,6 +78,7 @@ class LentRouter:
             ),
             input_tokens=tokens,
             output_tokens=output,
+            embedded=not request.local_only,  # the embedder may be elsewhere
         )
         self._tickets[ticket.call] = ticket
         while len(self._tickets) > MOST_OPEN:  # of streams that nobody read to their end
@@ -91,11 +93,12 @@ class LentRouter:
             return
         failed = Outcome(quality=0.0, source=Judgement.RETRY)
         if isinstance(outcome, Exception):
-            await service.settle(ticket, failed)
+            if isinstance(outcome, ProviderError) and outcome.advice.counts:
+                await service.settle(ticket, failed)
         else:
             urls = {self.read(url).name: url for url in route.order}
             replied = urls.get(outcome.model, ticket.decision.model)
-            for url in {urls.get(attempt.model, "") for attempt in outcome.attempts if attempt.error} - {"", replied}:
+            for url in {urls.get(attempt.model, "") for attempt in outcome.attempts if attempt.fault} - {"", replied}:
                 await service.settle(ticket, failed, model=url)
             seconds, tokens = outcome.timings.total, outcome.tokens.output
             came = Outcome(cost=outcome.cost_usd, latency=seconds, output_tokens=tokens)

@@ -93,10 +93,16 @@ class RouterService:
         constraints: Constraints = ANY,
         input_tokens: int | None = None,
         output_tokens: int = EXPECTED_OUTPUT,
+        embedded: bool = True,
     ) -> Ticket:
-        """Whom a request goes to. Raises InvalidInputError when no candidate can take it."""
+        """Whom a request goes to; by its form and words alone unless `embedded`.
+
+        Raises InvalidInputError when no candidate can take it."""
         request = read_request(
-            text, embedding=await self._embed(text), input_tokens=input_tokens, output_tokens=output_tokens
+            text,
+            embedding=await self._embed(text) if embedded else None,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
         )
         decision = self.router.decide(request, preference=preference, constraints=constraints)
         routed = Routed(
