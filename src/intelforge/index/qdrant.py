@@ -234,9 +234,9 @@ class QdrantStore:
         try:
             return await self._call(method, collection_name=name, **given)
         except StorageError:
-            if await self._call("collection_exists", collection_name=name):
-                raise
-            return None
+            if not await self._call("collection_exists", collection_name=name):
+                return None
+        return await self._call(method, collection_name=name, **given)  # made meanwhile, or the same error again
 
     async def _upsert(self, name: str, points: Sequence[Any]) -> None:
         for start in range(0, len(points), BATCH):
