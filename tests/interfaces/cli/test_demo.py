@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from intelforge.core.errors import ErrorCode, IntelForgeError, ModelError, StorageError
 from intelforge.core.reports import SyncReport
-from intelforge.interfaces.cli.demo import LEFT_OUT, QUESTIONS
+from intelforge.interfaces.cli.demonstration import LEFT_OUT, QUESTIONS
 from intelforge.interfaces.cli.schema import DemoOutput, plain
 from intelforge.testing.terminal import Terminal
 from intelforge.testing.workspace import FakeWorkspace

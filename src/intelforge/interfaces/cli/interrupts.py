@@ -1,11 +1,14 @@
 """Ctrl-C: the first asks for a clean stop, the next one cancels."""
 
-import asyncio
 import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Interrupts:
@@ -20,6 +23,8 @@ class Interrupts:
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Takes SIGINT for the running task of the running loop, and gives it back."""
+        import asyncio  # not for `--help`, which is to come at once
+
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         if task is None:
             raise RuntimeError("interrupts are watched from within a task")

@@ -1,6 +1,5 @@
 """One run of a command: its global options, its streams, and the way to the workspace."""
 
-import asyncio
 import dataclasses
 import functools
 import inspect
@@ -16,10 +15,10 @@ from rich.console import Console, RenderableType
 from intelforge.core.errors import ErrorCode, IntelForgeError
 from intelforge.interfaces.cli.backend import Backend
 from intelforge.interfaces.cli.interrupts import Interrupts
-from intelforge.interfaces.cli.progress import ProgressDisplay, progress_bars
 from intelforge.interfaces.cli.schema import plain
 
 if TYPE_CHECKING:
+    from intelforge.interfaces.cli.progress import ProgressDisplay
     from intelforge.workspace import Workspace
 
 T = TypeVar("T")
@@ -95,6 +94,8 @@ class Session:
 
         Once stopped, it says how to go on (the command `then`) and the process ends with the code of an interrupt.
         """
+        from intelforge.interfaces.cli.progress import progress_bars  # only long work draws them
+
         interrupts = Interrupts(say=self.say)
 
         async def opened() -> T:
@@ -112,6 +113,8 @@ class Session:
         self, work: Callable[[], Awaitable[T]], *, interrupts: Interrupts | None = None, then: str | None = None
     ) -> T:
         """Runs asynchronous work to its end. Raises IntelForgeError (interrupted) when Ctrl-C cancels it."""
+        import asyncio  # not for `--help`, which is to come at once
+
         watched = interrupts or Interrupts(say=self.say)
 
         async def main() -> T:

@@ -10,7 +10,6 @@ from intelforge.core.errors import InvalidInputError, NotFoundError
 from intelforge.core.reports import ModelInfo
 from intelforge.interfaces.cli import catalogue
 from intelforge.interfaces.cli import models as language_models
-from intelforge.interfaces.cli.progress import progress_bars
 from intelforge.interfaces.cli.sanitize import one_line
 from intelforge.interfaces.cli.schema import InitOutput, ModelsOutput, SettingsOutput
 from intelforge.interfaces.cli.session import Session, command, group
@@ -121,6 +120,8 @@ def pull(
         raise NotFoundError(f"there is no model {name!r}", hint=f"known: {', '.join(known)}")
 
     async def pulled() -> ModelInfo:
+        from intelforge.interfaces.cli.progress import progress_bars  # only long work draws them
+
         with progress_bars(session.errors, shown=not session.json, title="Fetching") as display:
             return await backend.pull_model(name, report=display.report)
 

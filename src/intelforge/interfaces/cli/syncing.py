@@ -7,11 +7,11 @@ import typer
 
 from intelforge.core.errors import InvalidInputError
 from intelforge.core.reports import SyncReport
-from intelforge.interfaces.cli.progress import ProgressDisplay
 from intelforge.interfaces.cli.session import Session, command
 from intelforge.interfaces.cli.tables import render_status, render_sync
 
 if TYPE_CHECKING:
+    from intelforge.interfaces.cli.progress import ProgressDisplay
     from intelforge.workspace import Workspace
 
 
@@ -67,7 +67,7 @@ def status(
     session.show(now, lambda: render_status(now, Path.cwd()))
 
 
-async def _watch(session: Session, workspace: "Workspace", display: ProgressDisplay) -> None:
+async def _watch(session: Session, workspace: "Workspace", display: "ProgressDisplay") -> None:
     if session.errors.is_terminal and not session.json:
         session.say("syncing whenever something changes; Ctrl-C ends it")
     async for done in workspace.watch(report=display.report):
