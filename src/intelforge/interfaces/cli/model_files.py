@@ -4,8 +4,8 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, fields
+from html import escape
 from typing import Final
-from xml.sax.saxutils import escape
 
 from intelforge.core.model_reports import BenchCall, BenchSummary
 
