@@ -217,7 +217,7 @@ def with_rows(found: Faulty, rows: Sequence[Mapping[str, Any]]) -> Faulty:
 
     An entry of nothing that was interrupted is of a caller who left while it was made: there was no attempt.
     """
-    rows = [row for row in rows if row["cost_usd"] or row["error"] != "interrupted"]
+    rows = [row for row in rows if row["charged_usd"] or row["error"] != "interrupted"]
     under_way = sum(row["state"] == CallState.RESERVED.value for row in rows)
     missing, extra = max(0, found.attempts - len(rows)), max(0, len(rows) - found.attempts)
     return replace(
@@ -289,11 +289,11 @@ def _audited(
     lost = sum(row.state is CallState.RESERVED for row in store.rows.values())
     for plan, outcome in zip(plans, outcomes, strict=True):
         made, entered = server.seen[plan.name], len(rows[plan.name])
-        charged = [row for row in rows[plan.name] if row.cost_usd and row.error not in _MAY_NOT_HAVE_BEEN_SENT]
+        charged = [row for row in rows[plan.name] if row.charged_usd and row.error not in _MAY_NOT_HAVE_BEEN_SENT]
         lost += max(0, made - entered)
         double += max(0, len(charged) - made)
         if isinstance(outcome, ChatResponse):
-            total = sum(row.cost_usd or 0.0 for row in rows[plan.name])
+            total = sum(row.charged_usd for row in rows[plan.name])
             double += abs(total - (outcome.cost_usd or 0.0)) > 1e-12 or len(outcome.attempts) != entered
     return Faulty(
         exchanges=len(plans),

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from routing_curve import curves
 from routing_data import Table, alike, embedded, features, folds, read_nine_models, read_two_models
 from routing_measures import apgr, calibration_error, calls_needed, gap_closed, interval
+from routing_paretobandit import NAME, Given, routed
 from routing_peers import nine_model_peers, two_model_peers
 
 from intelforge.models.router.policy import NONE
@@ -82,14 +83,18 @@ def predicted(router: Router, requests: Sequence[RequestFeatures], rows: Rows) -
 def out_of_fold(data: Prepared, fold: Rows, fit: Fit) -> NDArray[np.float64]:
     """Predictions of every row by what was learned from the other folds, without rows much like those to predict."""
     found: NDArray[np.float64] | None = None
-    for number in range(int(fold.max()) + 1):
-        test = np.flatnonzero(fold == number)
-        train = np.flatnonzero((fold != number) & ~np.isin(data.groups, data.groups[test]))
+    for train, test in splits(data, fold):
         part = fit(train, test)
         found = np.zeros((len(fold), *part.shape[1:])) if found is None else found
         found[test] = part
     assert found is not None
     return found
+
+
+def splits(data: Prepared, fold: Rows) -> Iterator[tuple[Rows, Rows]]:
+    """For each fold, the rows to learn from and the rows to predict; no row of the first is much like one of these."""
+    for test in _rows_of(fold):
+        yield np.flatnonzero((fold != fold[test[0]]) & ~np.isin(data.groups, data.groups[test])), test
 
 
 def two_models(data: Prepared, fold: Rows, *, peers: bool) -> dict[str, Any]:
@@ -101,7 +106,7 @@ def two_models(data: Prepared, fold: Rows, *, peers: bool) -> dict[str, Any]:
     within = [
         apgr(gain[rows], weak[rows], strong[rows]) for rows in _rows_of(fold) if strong[rows].sum() != weak[rows].sum()
     ]
-    found = {
+    found: dict[str, Any] = {
         "apgr": round(apgr(gain, weak, strong), 4),
         "interval": interval(lambda rows: apgr(gain[rows], weak[rows], strong[rows]), len(weak)),
         "apgr_median_of_folds": round(median(within), 4),
@@ -115,6 +120,10 @@ def two_models(data: Prepared, fold: Rows, *, peers: bool) -> dict[str, Any]:
             name: round(apgr(out_of_fold(data, fold, fit), weak, strong), 4)
             for name, fit in two_model_peers(data.vectors, scores).items()
         }
+        found["peers"][NAME] = routed(
+            Given(vectors=data.vectors, scores=scores, prices=_prices(data), splits=list(splits(data, fold))),
+            lambda chances: round(apgr(chances[:, 1] - chances[:, 0], weak, strong), 4),
+        )
     return found
 
 
@@ -138,17 +147,23 @@ def nine_models(data: Prepared, other: Prepared | None, *, peers: bool) -> dict[
 
 
 def _nine_peers(data: Prepared, other: Prepared | None) -> dict[str, Any]:
-    prices = np.asarray([one.input_price for one in data.table.candidates])
+    prices = _prices(data)
+    judged, fold = other or data, folds(data.groups.tolist(), FOLDS)
     vectors = data.vectors if other is None else np.concatenate([_known(data.vectors), _known(other.vectors)])
     scores = data.table.scores if other is None else np.concatenate([data.table.scores, other.table.scores])
-    found = {}
+    rows = np.arange(len(scores))
+    parts = [(rows[: len(fold)], rows[len(fold) :])] if other else list(splits(data, fold))
+    predicts = np.concatenate([test for _, test in parts])
+    found: dict[str, Any] = {}
     for name, fit in nine_model_peers(_known(vectors), scores, prices).items():
-        if other is None:
-            chosen = out_of_fold(data, folds(data.groups.tolist(), FOLDS), fit)
-        else:
-            rows = np.arange(len(scores))
-            chosen = fit(rows[: len(data.groups)], rows[len(data.groups) :])
-        found[name] = _choice(chosen.astype(int), other or data)
+        chosen = np.zeros(len(scores), int)
+        for train, test in parts:
+            chosen[test] = fit(train, test)
+        found[name] = _choice(chosen[np.sort(predicts)], judged)
+    found[NAME] = routed(
+        Given(vectors=_known(vectors), scores=scores, prices=prices, splits=parts),
+        lambda chances: _choice(chances[np.sort(predicts), -1].astype(int), judged),
+    )
     return found
 
 
@@ -266,6 +281,10 @@ def _rows_of(fold: Rows) -> Iterator[Rows]:
 
 def _quality(decision: Decision, name: str) -> float:
     return next(one.quality for one in decision.predictions if one.model == name)
+
+
+def _prices(data: Prepared) -> NDArray[np.float64]:
+    return np.asarray([one.input_price for one in data.table.candidates])
 
 
 def _known(vectors: NDArray[np.float32] | None) -> NDArray[np.float32]:

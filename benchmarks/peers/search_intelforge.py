@@ -29,6 +29,7 @@ class Given:
 
     name = "given"
     at_once = 1
+    local = True
     tokenizer: Path | None = None
 
     def __init__(self, vectors: Mapping[str, Vectors]) -> None:
