@@ -7,12 +7,17 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import delete
 
 from intelforge.core.errors import NotFoundError
 from intelforge.store.database import Database, open_database
 from intelforge.store.tables import BudgetRow, CallRow
 from intelforge.testing.postgres import pgvector_server, postgres_database, postgres_server
+
+# How long an example takes to draw says something of the machine, not of the code.
+settings.register_profile("suite", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 def skip_for_want(reason: str) -> None:

@@ -102,3 +102,19 @@ async def test_the_router_chooses_learns_from_ratings_and_is_frozen_by_another_p
         assert (await workspace.routing.freeze()).frozen
         response = await workspace.chatting.chat(asked("Once more?"), model="auto")
         assert (response.text, response.decision["explored"]) == ("I am two.", False)  # type: ignore[index]
+
+
+async def test_models_that_cannot_be_asked_are_found_and_scripted_ones_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    listed = ServerReply(body=b'{"data": [{"id": "one"}]}', headers={"content-type": "application/json"})
+    async with ModelServer(lambda request: listed) as server:
+        one, two = f"{server.url}/v1#one", f"{server.url}/v1#two"
+        settings = f'llm = "mock:Hello., openai:gpt-x, {one}"\nllm_models = ["{two}", "router:{one}, {two}"]\n'
+        async with made(tmp_path, settings) as workspace:
+            keyless, missing = await workspace.chatting.unwell()
+            assert await workspace._parts.calls.all() == []
+    assert (keyless.name, missing.name) == ("openai:gpt-x", f"compatible:{server.url.removeprefix('http://')}/two")
+    assert "OPENAI_API_KEY" in keyless.problem
+    assert "is not among the 1 models there" in missing.problem

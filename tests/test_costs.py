@@ -15,7 +15,15 @@ from intelforge import Workspace
 from intelforge.core.chat import Accounting
 from intelforge.core.cost_report import CostQuery, Dimension, Step
 from intelforge.core.costs import Budget, Period, Scope
-from intelforge.core.errors import BudgetError, ErrorCode, InvalidInputError, ModelError, NotFoundError, StorageError
+from intelforge.core.errors import (
+    BudgetError,
+    ConfigError,
+    ErrorCode,
+    InvalidInputError,
+    ModelError,
+    NotFoundError,
+    StorageError,
+)
 from intelforge.costs import Costs
 from intelforge.models.ledger import Kind, Ledger
 from intelforge.store.database import Database
@@ -220,6 +228,25 @@ async def test_budgets_are_set_listed_and_removed(books: Books) -> None:
 async def test_a_budget_that_makes_no_sense_is_refused(books: Books, wrong: Budget) -> None:
     with pytest.raises(InvalidInputError):
         await books.costs.set_budget(wrong)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("openai:gpt-x", "openai:gpt-x"),
+        ("http://gpu.lan:8000/v1#qwen3", "compatible:gpu.lan:8000/qwen3"),
+        ("*", "*"),
+    ],
+)
+async def test_a_budget_is_of_the_model_as_its_calls_are(books: Books, model: str, name: str) -> None:
+    made = await books.costs.set_budget(Budget(scope=Scope(model=model), period=Period.DAY, limit_usd=1.0))
+    assert made.scope.model == name
+
+
+@pytest.mark.parametrize("model", ["gpt-x", "compatible:qwen3", "openai:"])
+async def test_a_budget_of_a_model_that_no_call_could_be_of_is_refused(books: Books, model: str) -> None:
+    with pytest.raises(ConfigError, match=model):
+        await books.costs.set_budget(Budget(scope=Scope(model=model), period=Period.DAY, limit_usd=1.0))
 
 
 async def test_a_call_whose_process_was_killed_is_charged_when_that_is_noticed(

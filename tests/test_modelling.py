@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ModelServer]:
 async def workspace(tmp_path: Path, server: ModelServer) -> AsyncIterator[Workspace]:
     folder = Workspace.init(tmp_path / "workspace")
     (folder / "intelforge.toml").write_text(f'{LEAN}llm = "{server.url}/v1#own"\nmodel_facts = "facts.json"\n')
-    (folder / "facts.json").write_text(json.dumps({"compatible:own": {"context_window": 8192}}))
+    (folder / "facts.json").write_text(json.dumps({f"{server.url}/v1#own": {"context_window": 8192}}))
     async with Workspace.open(folder) as opened:
         yield opened
 
@@ -72,7 +73,7 @@ async def test_a_probe_is_kept_and_counts_from_then_on(workspace: Workspace, ser
         Skill.REFUSES: True,
         Skill.CONTEXT: False,
     }
-    assert profile.model == "compatible:own"
+    assert profile.model == f"compatible:{server.url.removeprefix('http://')}/own"
     assert profile.calls == len([one for one in server.requests if one.path.endswith("/chat/completions")])
     assert {moment.stage for moment in moments} == {Stage.MEASURING}
     (card,) = await workspace.models.cards()
@@ -80,8 +81,11 @@ async def test_a_probe_is_kept_and_counts_from_then_on(workspace: Workspace, ser
     assert card.tools is False
     assert card.context_window == 8192
     async with Workspace.open(workspace.path) as again:
-        (kept,) = await again.models.cards("compatible:own")
+        (kept,) = await again.models.cards(f"{server.url}/v1#own")
         assert kept.profile == profile
+        before = replace(profile, model="compatible:own")  # as profiles were named before servers were told apart
+        await again._parts.lending.catalogue.keep(before)
+        assert [card.name for card in await again.models.cards()] == [profile.model, before.model]
 
 
 async def test_the_file_of_the_settings_is_told_when_it_is_wrong(workspace: Workspace) -> None:
@@ -149,7 +153,8 @@ async def test_a_long_conversation_is_summarised_by_the_model_itself(tmp_path: P
     folder = Workspace.init(tmp_path / "workspace")
     settings = f'{LEAN}llm = "{server.url}/v1#own"\nmodel_facts = "facts.json"\nllm_overflow = "summarise"\n'
     (folder / "intelforge.toml").write_text(settings)
-    (folder / "facts.json").write_text(json.dumps({"compatible:own": {"context_window": 4096}}))
+    own = f"compatible:{server.url.removeprefix('http://')}/own"
+    (folder / "facts.json").write_text(json.dumps({own: {"context_window": 4096}}))
     turns = tuple(Message.of(Role.USER, f"{number} " + "word " * 400) for number in range(12))
     async with Workspace.open(folder) as workspace:
         model = await workspace._parts.model()
@@ -160,6 +165,21 @@ async def test_a_long_conversation_is_summarised_by_the_model_itself(tmp_path: P
     asked = server.requests[-1].json["messages"]
     assert "No evidence found" in str(asked[0]["content"])
     assert len(asked) < len(turns)
+
+
+async def test_a_conversation_that_may_not_leave_is_not_summarised(tmp_path: Path, server: ModelServer) -> None:
+    folder = Workspace.init(tmp_path / "workspace")
+    settings = f'{LEAN}llm = "{server.url}/v1#own"\nmodel_facts = "facts.json"\nllm_overflow = "summarise"\n'
+    (folder / "intelforge.toml").write_text(settings)
+    (folder / "facts.json").write_text(json.dumps({f"{server.url}/v1#own": {"context_window": 4096}}))
+    turns = tuple(Message.of(Role.USER, f"{number} " + "word " * 400) for number in range(12))
+    async with Workspace.open(folder) as workspace:
+        model = await workspace._parts.model()
+        assert model is not None
+        reply = await model.respond(ChatRequest(messages=turns, max_tokens=500, local_only=True))
+    assert any("messages (about" in note for note in reply.notes)
+    assert not any("summary" in note for note in reply.notes)
+    assert len(server.requests) == 1
 
 
 async def test_similar_questions_need_an_embedder(workspace: Workspace, tmp_path: Path) -> None:
@@ -192,3 +212,5 @@ async def test_a_recommendation_marks_what_ollama_has(server: ModelServer, monke
     assert "no Ollama runs here" in (await recommend_model(Preference.SPEED, memory_gb=8)).notes[0]
     with pytest.raises(InvalidInputError):
         await recommend_model(Preference.SPEED, memory_gb=0)
+    with pytest.raises(InvalidInputError, match="more than nothing"):
+        await recommend_model(Preference.SPEED, memory_gb=float("nan"))

@@ -3,18 +3,25 @@
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
+import pydantic_ai.models
 import pytest
+from sqlalchemy.engine import make_url
 
 from intelforge import Workspace
-from intelforge.core.errors import ErrorCode, ModelError
+from intelforge.core.chat import ChatRequest, Message, Role
+from intelforge.core.clock import utc_now
+from intelforge.core.errors import ConfigError, ErrorCode, ModelError
+from intelforge.core.model_reports import Profile, Skill, Trial
 from intelforge.core.settings import load_settings
 from intelforge.index.embedders.cache import CacheCounts
 from intelforge.models.endpoint import Limits
 from intelforge.models.gateway import Options
+from intelforge.models.response_cache.cache import ResponseCache
 from intelforge.parts import STATE, Parts
 from intelforge.testing.embedding_server import EmbeddingServer
-from intelforge.testing.model_server import ModelServer, ServerReply, ServerRequest, error_reply, json_reply
+from intelforge.testing.model_server import ModelServer, ServerReply, ServerRequest, chat_reply, error_reply, json_reply
 from intelforge.testing.rerank_server import RerankServer
 
 LEAN = 'llm = "none:"\njobs = "memory:"\nworkers = 1\n'
@@ -59,6 +66,11 @@ async def test_what_was_embedded_once_is_never_asked_for_again(root: Path, serve
     assert (root / STATE / "cache" / "embeddings.db").is_file()
 
 
+def place(server: EmbeddingServer | RerankServer) -> str:
+    """Host and port, as the ledger has them."""
+    return server.url.removeprefix("http://")
+
+
 async def test_every_request_is_in_the_ledger(root: Path, server: EmbeddingServer) -> None:
     await embedded(root, f"tei:{server.url}")
     server.failures = [error_reply(401, "No")]
@@ -66,8 +78,8 @@ async def test_every_request_is_in_the_ledger(root: Path, server: EmbeddingServe
         assert len((await workspace.search("carrots")).hits) == 1
         calls = await workspace._parts.calls.all()
     assert [(call["model"], call["purpose"], call["state"]) for call in calls] == [
-        ("tei:unnamed", "embed", "settled"),
-        ("tei:unnamed", "embed", "failed"),
+        (f"tei:{place(server)}/unnamed", "embed", "settled"),
+        (f"tei:{place(server)}/unnamed", "embed", "failed"),
     ]
     assert [call["cost_usd"] for call in calls] == [0.0, 0.0]
 
@@ -152,12 +164,12 @@ async def best(root: Path, reranker: str) -> list[str]:
 async def test_a_reranker_is_reached_and_in_the_ledger(
     root: Path, reranking: RerankServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("INTELFORGE_RERANKER_API_KEY", reranking.key)
-    monkeypatch.setenv("INTELFORGE_LLM_API_KEY", reranking.key)
+    monkeypatch.setenv("INTELFORGE_RERANKER_API_KEY_127_0_0_1", reranking.key)
+    monkeypatch.setenv("INTELFORGE_LLM_API_KEY_127_0_0_1", reranking.key)
     for url, model in (
-        (f"tei:{reranking.url}", "tei:unnamed"),
-        (f"{reranking.url}/v1#m", "compatible:m"),
-        (f"judge:{reranking.url}/v1#n", "compatible:n"),
+        (f"tei:{reranking.url}", f"tei:{place(reranking)}/unnamed"),
+        (f"{reranking.url}/v1#m", f"compatible:{place(reranking)}/m"),
+        (f"judge:{reranking.url}/v1#n", f"compatible:{place(reranking)}/n"),
     ):
         found, *_, last = await best(root, url)
         assert (found, last) == ("beets.md", f"{model} rerank settled")
@@ -168,7 +180,7 @@ async def test_a_reranker_that_fails_leaves_the_order_of_the_search_and_says_so(
 ) -> None:
     reranking.failures = [ServerReply(body=b"<html>")]
     found, note, *_, last = await best(root, f"tei:{reranking.url}")
-    assert (found, last) == ("beets.md", "tei:unnamed rerank failed")
+    assert (found, last) == ("beets.md", f"tei:{place(reranking)}/unnamed rerank failed")
     assert note.startswith("the closer look failed (")
     assert "gave no usable reply" in note
 
@@ -192,7 +204,7 @@ async def test_a_reranker_without_its_key_or_folder_is_left_out_and_status_says_
 async def test_doctor_asks_the_reranker_itself(
     root: Path, reranking: RerankServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("INTELFORGE_RERANKER_API_KEY", reranking.key)
+    monkeypatch.setenv("INTELFORGE_RERANKER_API_KEY_127_0_0_1", reranking.key)
     for url, ok in ((f"tei:{reranking.url}", True), ("none:", True), ("late:", True)):
         async with Workspace.open(root, embedder="none:", reranker=url) as workspace:
             [check] = [check for check in await workspace.doctor() if check.name == "reranker"]
@@ -263,3 +275,128 @@ async def test_the_next_model_of_a_chain_writes_the_answer(root: Path) -> None:
         answer = await workspace.ask("How are carrots boiled?")
     assert answer.model == "mock:"
     assert server.requests
+
+
+@pytest.fixture
+def secrets(root: Path) -> Path:
+    folder = root / "secrets"
+    folder.mkdir(mode=0o700)
+    with (root / "intelforge.toml").open("a") as settings:
+        settings.write('secrets = "folder:secrets"\n')
+    return folder
+
+
+def put(folder: Path, name: str, secret: str) -> None:
+    (folder / name).write_text(f"{secret}\n")
+    (folder / name).chmod(0o600)
+
+
+async def test_passwords_in_urls_come_from_secrets_and_are_shown_nowhere(
+    root: Path, secrets: Path, postgres_url: str
+) -> None:
+    password = "p@ss:w/rd-0123"
+    put(secrets, "db_password", password)
+    put(secrets, "cache_password", password)
+    named = make_url(postgres_url).set(password="named").render_as_string(hide_password=False)
+    database = named.replace(":named@", ":${secret:db_password}@")
+    cache = "redis://:${secret:cache_password}@127.0.0.1:1/0"
+    async with Workspace.open(root, database=database, cache=cache, embedder="none:") as workspace:
+        parts = workspace._parts
+        assert make_url(parts.database.jobs_url).password == password
+        kept = parts.lending.cache
+        assert isinstance(kept, ResponseCache)
+        assert await kept.find(ChatRequest(messages=(Message.of(Role.USER, "What?"),)), model="a:b") is None
+        said = f"{parts.database.shown_url} {kept.trouble} {workspace.settings()} {vars(parts)!r}"
+        assert "p@ss" not in said
+        assert quote(password, safe="") not in said
+        assert "${secret:db_password}" in said
+
+
+async def test_a_secret_that_is_not_there_is_said_by_its_name(root: Path, secrets: Path) -> None:
+    opening = Workspace.open(root, database="postgresql://me:${secret:db_password}@127.0.0.1:1/x")
+    with pytest.raises(ConfigError, match="'database' names the secret 'db_password'"):
+        await opening.__aenter__()
+
+
+@pytest.mark.parametrize("scheme", ["", "tei:"])
+async def test_keys_of_embedders_come_from_secrets(
+    root: Path, secrets: Path, server: EmbeddingServer, scheme: str
+) -> None:
+    put(secrets, "intelforge_embedder_api_key_127_0_0_1", "sk-of-the-folder")
+    assert await embedded(root, f"{scheme}{server.url}{'' if scheme else '/v1#m'}") == 3
+    assert {request.headers["authorization"] for request in server.requests} == {"Bearer sk-of-the-folder"}
+
+
+async def test_keys_of_rerankers_come_from_secrets(root: Path, secrets: Path, reranking: RerankServer) -> None:
+    put(secrets, "INTELFORGE_RERANKER_API_KEY_127_0_0_1", reranking.key)
+    _, *_, last = await best(root, f"{reranking.url}/v1#m")
+    assert last == f"compatible:{place(reranking)}/m rerank settled"
+
+
+@pytest.mark.parametrize("scheme", ["", "tei:"])
+async def test_no_key_of_an_embedder_or_reranker_goes_over_plain_http(
+    root: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    for kind in ("EMBEDDER", "RERANKER"):
+        monkeypatch.setenv(f"INTELFORGE_{kind}_API_KEY_GPU_LAN", "sk-of-the-server")
+    url = f"{scheme}http://gpu.lan/v1#m"
+    async with Workspace.open(root, embedder=url, reranker=url) as workspace:
+        parts = workspace._parts
+        assert parts.embedder() is None
+        assert parts.reranker(None) is None
+        for error in (parts.embedder_error, parts.reranker_error):
+            assert error is not None
+            assert "would go over plain http" in error.message
+
+
+async def test_keys_of_language_models_come_from_secrets_and_are_not_recorded(
+    root: Path, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pydantic_ai.models, "ALLOW_MODEL_REQUESTS", True)
+    key = "sk-verysecret-0123456789"
+    put(secrets, "intelforge_llm_api_key_127_0_0_1", key)
+    async with ModelServer(lambda request: chat_reply(f"Your key is {key}.")) as server:
+        async with Workspace.open(root, llm=f"{server.url}/v1#tiny", llm_record="said.jsonl") as workspace:
+            model = await workspace._parts.model()
+            assert model is not None
+            await model.complete("What?", instructions="", purpose="chat")
+            assert key not in f"{model!r} {workspace.settings()}"
+        assert server.requests[0].headers["authorization"] == f"Bearer {key}"
+    recorded = (root / "said.jsonl").read_text()
+    assert key not in recorded
+    assert "Your key is ***." in recorded
+
+
+async def test_what_a_check_tells_of_a_model_is_what_was_measured(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = json_reply({"capabilities": ["completion", "tools", "vision"]})
+    listed = json_reply({"data": [{"id": "tiny"}]})
+    trial = Trial(skill=Skill.TOOL_CALL, passed=0, tries=2)
+    profile = Profile(
+        model="ollama:tiny", at=utc_now(), trials=(trial,), first_token_seconds=0.1, tokens_per_second=9.0
+    )
+    async with ModelServer(lambda request: shown if request.path == "/api/show" else listed) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        async with Workspace.open(root, llm="ollama:tiny") as workspace:
+            (before,) = await workspace.check_models()
+            await workspace._parts.lending.catalogue.keep(profile)
+        async with Workspace.open(root, llm="ollama:tiny") as workspace:
+            (after,) = await workspace.check_models()
+            (look,) = [check for check in await workspace.doctor() if check.name == "language model"]
+    assert (before.tools, before.images) == (True, True)
+    assert (after.tools, after.images) == (False, True)
+    assert look.ok
+
+
+async def test_a_model_of_a_chain_without_its_key_is_told_by_check_and_doctor(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    async with Workspace.open(root, llm="openai:gpt-x, mock:Hello.") as workspace:
+        keyless, mock = await workspace.check_models()
+        (look,) = [check for check in await workspace.doctor() if check.name == "language model"]
+        await workspace.sync()
+        answer = await workspace.ask("How are carrots boiled?")
+    assert (keyless.ok, mock.ok) == (False, True)
+    assert look.detail == keyless.problem == "openai:gpt-x needs a key, and OPENAI_API_KEY is not set"
+    assert "OPENAI_API_KEY" in look.fix
+    assert f"left out: {keyless.problem}" in answer.notes

@@ -6,9 +6,12 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from intelforge.core.accounting import on_behalf_of
 from intelforge.core.chat import Accounting, ChatRequest, ChatResponse, Embedded, ModelName, StreamEvent
 from intelforge.core.errors import ErrorCode, InvalidInputError, ModelError, NotFoundError
 from intelforge.core.registry import scheme_of
+from intelforge.core.reports import ModelCheck
+from intelforge.models.targets import ROUTER, SCRIPTED, split_chain
 from intelforge.parts import Parts
 from intelforge.refine.tokens import token_counter
 
@@ -19,6 +22,8 @@ AUTO: Final = "auto"
 """the name of what the setting `llm` says"""
 EMBEDDER: Final = "embedder"
 """the name of what the setting `embedder` says"""
+COUNTED_AT_ONCE: Final = 2_000
+"""characters whose tokens are counted sooner than a thread is woken"""
 
 
 class Chatting:
@@ -34,6 +39,12 @@ class Chatting:
         embedder = self._parts.settings.embedder
         return [*chats, ModelName(name=EMBEDDER, provider=_provider(embedder), kind="embedding")]
 
+    async def unwell(self) -> list[ModelCheck]:
+        """What was found of those that cannot be asked as things are; scripted ones, which it would ask, left out."""
+        urls = [url.strip().removeprefix(ROUTER) for url in self._named().values()]
+        each = dict.fromkeys(part for url in urls for part in split_chain(url) if not part.startswith(f"{SCRIPTED}:"))
+        return [check for check in await self._parts.check_models(*each) if not check.ok]
+
     async def chat(self, request: ChatRequest, *, model: str) -> ChatResponse:
         """The whole reply. Raises ModelError, EgressError, and what the ledger raises when a budget is spent."""
         return await (await self._model(model)).respond(request)
@@ -44,8 +55,13 @@ class Chatting:
             async for event in events:
                 yield event
 
-    async def embed(self, texts: Sequence[str], *, model: str, accounting: Accounting) -> Embedded:
-        """Vectors of the embedder that the index uses, out of the same cache. Raises ModelError."""
+    async def embed(
+        self, texts: Sequence[str], *, model: str, accounting: Accounting, local_only: bool = False
+    ) -> Embedded:
+        """Vectors of the embedder that the index uses, out of the same cache.
+
+        Raises ModelError, EgressError, and what the ledger raises when a budget is spent.
+        """
         embedder = await asyncio.to_thread(self._parts.embedder)
         if embedder is None:
             raise self._parts.embedder_error or ModelError(
@@ -53,10 +69,20 @@ class Chatting:
             )
         if model not in (EMBEDDER, embedder.name, self._parts.settings.embedder):
             raise _unknown(model, [EMBEDDER])
+        if local_only and not embedder.local:
+            raise ModelError(
+                f"{embedder.name} is not on this machine, and the request may not leave it",
+                hint="name a local model in the setting embedder, for example onnx:all-MiniLM-L6-v2",
+                code=ErrorCode.REFUSED,
+            )
         if blank := [place for place, text in enumerate(texts) if not text.strip()]:
             raise InvalidInputError(f"text {blank[0]} is empty", hint="leave it out")
-        vectors = await embedder.embed(texts)
-        tokens = await asyncio.to_thread(self._counted, embedder.tokenizer, texts)
+        with on_behalf_of(accounting):
+            vectors = await embedder.embed(texts)
+        if embedder.tokenizer in self._counters and sum(map(len, texts)) <= COUNTED_AT_ONCE:
+            tokens = self._counted(embedder.tokenizer, texts)
+        else:
+            tokens = await asyncio.to_thread(self._counted, embedder.tokenizer, texts)
         return Embedded(vectors=vectors, model=embedder.name, tokens=tokens)
 
     def _counted(self, tokenizer: Path | None, texts: Sequence[str]) -> int:

@@ -13,10 +13,11 @@ from typing import Final
 
 from intelforge.core.clock import Clock, utc_now
 from intelforge.core.cost_report import CostQuery, CostReport, CostRow, Forecast, Step
-from intelforge.core.costs import Budget, BudgetStatus, Period, Scope, next_month
+from intelforge.core.costs import EACH, Budget, BudgetStatus, Period, Scope, next_month
 from intelforge.core.errors import InvalidInputError, StorageError
 from intelforge.core.money import MOST_USD, dollars
 from intelforge.models.cost_rows import day_costs, parts_of, rows_by_name, rows_by_step, total_row
+from intelforge.models.targets import named
 from intelforge.parts import Parts
 from intelforge.store.cost_sums import CostSums, Part
 
@@ -89,14 +90,16 @@ class Costs:
     async def set_budget(self, budget: Budget) -> Budget:
         """Makes a budget, or changes the one of the same scope and period; in force at once, in every process.
 
-        Raises InvalidInputError for a limit or thresholds that make no sense.
+        A model is named by its name or its address. Raises InvalidInputError for a limit or thresholds that make no
+        sense, ConfigError for a model that no call could be of.
         """
         if not 0 <= budget.limit_usd <= MOST_USD:
             raise InvalidInputError(f"{budget.limit_usd:g} is no limit", hint="give US dollars, for example 5.00")
         if not all(1 <= percent <= MOST_PERCENT for percent in budget.thresholds):
             raise InvalidInputError("thresholds are percent from 1 to 1000", hint="for example 50,80,100")
         await self._parts.calls.flush()
-        return await self._parts.budgets.set(budget)
+        model = budget.scope.model if budget.scope.model in ("", EACH) else named(budget.scope.model)
+        return await self._parts.budgets.set(replace(budget, scope=replace(budget.scope, model=model)))
 
     async def remove_budget(self, start: str, *, dry_run: bool = False) -> Budget:
         """Removes the budget whose id begins like this. Raises NotFoundError, InvalidInputError."""

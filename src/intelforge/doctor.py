@@ -190,7 +190,7 @@ async def _git(parts: Parts) -> Check:
 
 
 async def _model(parts: Parts) -> Check:
-    checks = await parts.gateway.check(parts.settings.llm)
+    checks = await parts.check_models(parts.settings.llm)
     if not checks:
         detail = f"{parts.settings.llm.rstrip(':')}: no language model; answers are quoted sentences"
         return Check(name="language model", ok=True, detail=detail)

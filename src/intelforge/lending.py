@@ -25,6 +25,7 @@ from intelforge.models.router.router import Options
 from intelforge.models.router.values import Preference
 from intelforge.models.window.fit import Strategy
 from intelforge.models.window.summary import Summaries
+from intelforge.security.secrets import Secrets
 from intelforge.store.database import Database
 from intelforge.store.facts import Facts
 from intelforge.store.model_profiles import ModelProfiles
@@ -39,12 +40,14 @@ class Lending:
         settings: Settings,
         database: Database,
         *,
+        secrets: Secrets,
         embedder: Callable[[], Awaitable[Embedder | None]],
         language_model: Callable[[], Awaitable[LanguageModel | None]],
     ) -> None:
         self._root = root
         self._settings = settings
         self._database = database
+        self._secrets = secrets
         self._embedder = embedder
         self._language_model = language_model
         self._summaries: Summaries | None = None
@@ -88,7 +91,8 @@ class Lending:
     def cache(self) -> ResponseCache | None:
         """Replies that were given before; None when the settings want none. Raises ConfigError, BackendError."""
         settings, threshold = self._settings, self._settings.cache_similarity
-        store = open_replies(settings.cache, root=self._root, hours=settings.cache_hours, megabytes=settings.cache_mb)
+        url = self._secrets.expand(settings.cache, setting="cache")
+        store = open_replies(url, root=self._root, hours=settings.cache_hours, megabytes=settings.cache_mb)
         if store is None:
             return None
         similar = Similar(embed=self._embed, threshold=threshold, false_hits=self._false_hits)

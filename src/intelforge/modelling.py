@@ -1,6 +1,7 @@
 """What is known and measured of language models: facts, probes, benchmarks, and which local one fits this machine."""
 
 import asyncio
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,7 +36,17 @@ from intelforge.models.probing.probe import LOCAL_CONTEXT, PAID_CONTEXT, Probe
 from intelforge.models.response_cache.check import CHECK_FACT, write_check
 from intelforge.models.response_cache.measure import THRESHOLDS, Measured, measure
 from intelforge.models.response_cache.questions import read_questions
-from intelforge.models.targets import AUTO, NONE, Target, hosts_of, read_target, split_chain
+from intelforge.models.targets import (
+    AUTO,
+    NONE,
+    ROUTER,
+    Target,
+    hosts_of,
+    named,
+    read_target,
+    routed_urls,
+    split_chain,
+)
 from intelforge.parts import Parts
 from intelforge.security.egress import Egress
 
@@ -58,9 +69,10 @@ class Modelling:
     async def cards(self, *names: str) -> list[ModelCard]:
         """What is known of models; of the workspace's own and of all that were probed when none is named.
 
-        Raises ConfigError when the file of the setting `model_facts` is wrong.
+        A model is named by its URL or its name. Raises ConfigError for what names no model, and when the file of
+        the setting `model_facts` is wrong.
         """
-        found = names or await self._known()
+        found = [named(name) for name in names] or await self._known()
         return [await self._card(name) for name in found]
 
     async def probe(self, url: str, *, context: int | None = None, report: Report | None = None) -> Profile:
@@ -142,9 +154,14 @@ class Modelling:
         return cleared
 
     async def _known(self) -> list[str]:
-        own = [part for part in split_chain(self._parts.settings.llm) if part not in (*NONE, *AUTO)]
-        named = [read_target(url).name for url in (*own, *self._parts.settings.llm_models)]
-        return list(dict.fromkeys([*named, *(await self._parts.lending.catalogue.measured())]))
+        settings = self._parts.settings
+        urls = [part for url in (settings.llm, *settings.llm_models) for part in self._urls(url)]
+        names = [read_target(url).name for url in urls if url not in (*NONE, *AUTO)]
+        return list(dict.fromkeys([*names, *(await self._parts.lending.catalogue.measured())]))
+
+    def _urls(self, url: str) -> tuple[str, ...]:
+        """Of the models of a chain, or of those that a router chooses among."""
+        return routed_urls(url, self._parts.settings.llm_models) if url.startswith(ROUTER) else split_chain(url)
 
     async def _card(self, name: str) -> ModelCard:
         catalogue = self._parts.lending.catalogue
@@ -164,7 +181,7 @@ class Modelling:
         if ":" not in url or url in NONE or len(split_chain(url)) != 1:
             raise InvalidInputError(f"{url!r} does not name one model", hint="name it as PROVIDER:MODEL")
         self._parts.egress.allow(*hosts_of(url))
-        return read_target(url)
+        return await self._parts.gateway.target(url)
 
     async def _contestant(self, url: str) -> Contestant:
         target, parts = await self._target(url), self._parts
@@ -180,7 +197,7 @@ async def recommend_model(
     preference: Preference, *, memory_gb: float | None = None, context: int = CONTEXT
 ) -> ModelRecommendation:
     """Which local model and quantisation fits this machine. Raises InvalidInputError for what makes no sense."""
-    if context < 1 or (memory_gb is not None and memory_gb <= 0):
+    if context < 1 or not 0 < (1 if memory_gb is None else memory_gb) < math.inf:
         raise InvalidInputError("context and memory must be more than nothing", hint="leave them out to measure")
     machine, installed = await asyncio.gather(this_machine(memory_gb=memory_gb), _installed())
     found = recommend(machine, preference, context=context, installed=installed or ())

@@ -4,10 +4,11 @@ import asyncio
 import functools
 import os
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx2
 
@@ -15,7 +16,7 @@ from intelforge.collect.protocol import Collector
 from intelforge.collect.registry import open_collector
 from intelforge.core.errors import ErrorCode, IntelForgeError, StorageError
 from intelforge.core.registry import load_backend
-from intelforge.core.reports import IndexState, IndexVersion
+from intelforge.core.reports import ModelCheck
 from intelforge.core.settings import Settings
 from intelforge.core.values import Source
 from intelforge.index.embedders.cache import EmbeddingCache
@@ -36,6 +37,7 @@ from intelforge.models.prices import GivenPrices
 from intelforge.models.protocol import LanguageModel
 from intelforge.models.targets import hosts_of
 from intelforge.security.egress import Egress
+from intelforge.security.secrets import Secrets, open_secrets
 from intelforge.store.budgets import Budgets
 from intelforge.store.calls import Calls
 from intelforge.store.database import Database, open_database
@@ -45,14 +47,9 @@ from intelforge.store.items import Items
 from intelforge.store.leases import Leases, process_name
 from intelforge.store.searches import Searches
 from intelforge.store.sources import Sources
-from intelforge.versions import BUILDING_LEASE, NO_EMBEDDER, Serving, Versions
+from intelforge.versions import NO_EMBEDDER, Versions
 
 if TYPE_CHECKING:
-    from intelforge.ingest.build import Build
-    from intelforge.ingest.embed import Embedding
-    from intelforge.ingest.index import Indexer
-    from intelforge.ingest.sync import SyncParts
-    from intelforge.jobs.leases import LeaseHolder
     from intelforge.lending import Lending
     from intelforge.models.gateway import Gateway
 
@@ -90,7 +87,8 @@ class Parts:
     async def open(self) -> None:
         """Opens the database, unless it is open, and migrates it when it is behind. Raises StorageError."""
         if "database" not in vars(self):
-            self.database: Database = await open_database(self.settings.database, root=self.root)
+            url = await asyncio.to_thread(self.secrets.expand, self.settings.database, setting="database")
+            self.database: Database = await open_database(url, root=self.root)
             self._stack.push_async_callback(self.database.close)
             with suppress(StorageError):  # whoever works meets the same error
                 await self.calls.settle_crashed()
@@ -105,6 +103,11 @@ class Parts:
             if "egress" in vars(self):
                 self.egress.allow(*embedder_hosts(settings.embedder, ollama_url=_ollama_url))
         self.settings = settings
+
+    @functools.cached_property
+    def secrets(self) -> Secrets:
+        """Keys and passwords, by name."""
+        return open_secrets(self.settings.secrets, root=self.root)
 
     @functools.cached_property
     def sources(self) -> Sources:
@@ -140,7 +143,8 @@ class Parts:
     @functools.cached_property
     def calls(self) -> Calls:
         """The record of model calls."""
-        calls = Calls(self.database, owner=self.leases.owner)
+        keep = timedelta(days=self.settings.keep_calls_days)
+        calls = Calls(self.database, owner=self.leases.owner, keep=keep)
         self._stack.push_async_callback(calls.close)
         return calls
 
@@ -174,7 +178,8 @@ class Parts:
         if key not in self._stores:
             async with self._opening[key]:  # each for itself: a slow server must not keep others waiting
                 if key not in self._stores:
-                    store: VectorStore = load_backend("vector_stores", url)(url, root=self.root, version=version)
+                    place = await asyncio.to_thread(self.secrets.expand, url, setting="index")
+                    store: VectorStore = load_backend("vector_stores", url)(place, root=self.root, version=version)
                     self._stores[key] = await self._stack.enter_async_context(store)
         return self._stores[key]
 
@@ -225,7 +230,12 @@ class Parts:
 
     def _load_embedder(self, url: str) -> Embedder:
         context = ModelContext(
-            client=lambda: self._model_client, meter=self._metered, ollama_url=_ollama_url, root=self.root
+            client=lambda: self._model_client,
+            meter=self._metered,
+            ollama_url=_ollama_url,
+            root=self.root,
+            environment=self.secrets,
+            allow_hosts=self.settings.allow_hosts,
         )
         embedder: Embedder = load_backend("embedders", url)(url, context=context)
         return embedder
@@ -249,6 +259,8 @@ class Parts:
             meter=self._metered,
             ollama_url=_ollama_url,
             root=self.root,
+            environment=self.secrets,
+            allow_hosts=self.settings.allow_hosts,
             encoder=encoder if isinstance(encoder, TokenEncoder) else None,
             language_model=self.language_model,
         )
@@ -292,6 +304,7 @@ class Parts:
             retry=RetryPolicy(retries=settings.llm_retries),
             hedge_seconds=settings.llm_hedge_seconds,
             record=str(self.root / settings.llm_record) if settings.llm_record else "",
+            allow_hosts=settings.allow_hosts,
         )
         return Gateway(
             client=self._model_client,
@@ -299,6 +312,7 @@ class Parts:
             options=options,
             lent=self.lending.lent,
             prices=self._prices,
+            secrets=self.secrets,
         )
 
     @functools.cached_property
@@ -314,6 +328,7 @@ class Parts:
             self.root,
             self.settings,
             self.database,
+            secrets=self.secrets,
             embedder=self._question_embedder,
             language_model=self.model,
         )
@@ -338,6 +353,15 @@ class Parts:
             self._models[url] = found
         return self._models[url]
 
+    async def check_models(self, *urls: str) -> list[ModelCheck]:
+        """Whether the language models of these URLs can be reached, let us in and are there, and what they can do."""
+        await self.lending.catalogue.load()
+        found: list[ModelCheck] = []
+        for url in urls:
+            self.egress.allow(*hosts_of(url))
+            found += await self.gateway.check(url)
+        return found
+
     def collector(self, source: Source) -> Collector:
         """A collector of the source; the caller closes it."""
         return open_collector(source, settings=self.settings, egress=self.egress, state=self.root / STATE)
@@ -361,113 +385,6 @@ class Parts:
         return Retriever(
             self.documents, serving.standings, self.facts, serving.store, serving.embedder, reranker=reranker
         )
-
-    @asynccontextmanager
-    async def syncing(self) -> AsyncIterator["SyncParts"]:
-        """What a sync works with, open for the block. The job engine is imported here: nothing else needs it."""
-        from intelforge.ingest.batch import Batch
-        from intelforge.ingest.collectors import Collectors
-        from intelforge.ingest.sync import SyncParts
-        from intelforge.jobs.leases import LeaseHolder
-        from intelforge.refine.pool import Refinery
-
-        settings, embedder = self.settings, self.embedder()
-        wanted = await self.versions.wanted()
-        serving = await self.versions.live()
-        refinery = Refinery(
-            workers=settings.workers,
-            seconds=settings.extract_seconds,
-            memory_mb=settings.extract_memory_mb,
-            tokenizer=embedder.tokenizer if embedder else None,
-            chunk_tokens=settings.chunk_tokens,
-        )
-        collectors = Collectors(self.sources, self.collector)
-        async with LeaseHolder(self.leases) as holder, refinery, self.calls.supervised():
-            indexer = self.indexer(serving, holder)
-
-            def batch(advanced: Callable[[int], None]) -> Batch:
-                return Batch(
-                    items=self.items,
-                    indexer=indexer,
-                    collector_of=collectors.of,
-                    refine=refinery.refine_many,
-                    advanced=advanced,
-                )
-
-            yield SyncParts(
-                sources=self.sources,
-                items=self.items,
-                leases=self.leases,
-                holder=holder,
-                indexer=indexer,
-                engine=self._engine(),
-                batch=batch,
-                embedding=None if wanted else self._embedding(serving, holder),
-                build=functools.partial(self.build, wanted, holder) if wanted else None,
-                collectors=collectors,
-                batch_items=settings.batch_items,
-            )
-
-    async def build(
-        self, version: IndexVersion, holder: "LeaseHolder", *, before_swap: Callable[[], None] = lambda: None
-    ) -> "Build":
-        """What fills a version beside the one that answers, and in the end lets it answer, after `before_swap`."""
-        from intelforge.ingest.build import Build
-        from intelforge.ingest.comparison import Comparison
-
-        building = await self.versions.opened(version)
-        donor = await self.versions.donor_of(version)
-
-        @asynccontextmanager
-        async def held(stopped: Callable[[], bool]) -> AsyncIterator[None]:
-            lease = holder.hold(BUILDING_LEASE, detail="building an index version", stopped=stopped)
-            async with self.versions.building, lease:
-                yield
-
-        async def pending() -> bool:
-            found = await self.versions.record.in_state(IndexState.BUILDING)
-            return found is not None and found.number == version.number
-
-        async def swap() -> None:
-            before_swap()
-            await self.versions.record.go_live(version.number)
-
-        return Build(
-            building.standings,
-            self.indexer(building, holder),
-            self._embedding(building, holder, donor=donor),
-            comparison=Comparison(building.standings, building.store, donor) if donor else None,
-            held=held,
-            pending=pending,
-            swap=swap,
-        )
-
-    def indexer(self, serving: Serving, holder: "LeaseHolder") -> "Indexer":
-        """The writer of a version's text."""
-        from intelforge.ingest.index import Indexer
-
-        return Indexer(self.documents, serving.standings, serving.store, holder)
-
-    def _embedding(
-        self, serving: Serving, holder: "LeaseHolder", *, donor: VectorStore | None = None
-    ) -> "Embedding | None":
-        from intelforge.ingest.embed import Embedding
-
-        if serving.embedder is None:
-            return None
-        return Embedding(
-            self.documents,
-            serving.standings,
-            serving.store,
-            serving.embedder,
-            holder,
-            facts=self.facts,
-            donor=donor,
-            idle=self.idle,
-        )
-
-    def _engine(self) -> Any:
-        return load_backend("job_engines", self.settings.jobs)(self.settings.jobs, database_url=self.database.jobs_url)
 
 
 def _ollama_url() -> str:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from intelforge.core.errors import InvalidInputError, NotFoundError, StorageError
 from intelforge.core.routing import ModelStanding, Replay, RouterStatus
-from intelforge.models.router.database import DatabaseRouterLog
 from intelforge.models.router.log import Routed
 from intelforge.models.router.replay import replay
-from intelforge.models.router.router import Options, Router
-from intelforge.models.router.service import NAME
-from intelforge.models.router.state import candidates_in, exported, restore
+from intelforge.models.router.service import RouterService
+from intelforge.models.router.state import exported
 from intelforge.models.router.values import PREFERENCES, Judgement, Preference
+from intelforge.models.targets import AUTO, ROUTER
 from intelforge.parts import Parts
 
 LARGEST = 1 << 30
@@ -22,54 +21,55 @@ LARGEST = 1 << 30
 
 
 class Routing:
-    """The router of one workspace, as it was last kept."""
+    """The router of one workspace, as every process that uses it has it."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
     async def status(self) -> RouterStatus:
         """What it has learned so far. Raises NotFoundError before it was first used."""
-        return _status(await self._router())
+        return await _status(await self._used())
 
     async def freeze(self) -> RouterStatus:
         """From now on it learns nothing and tries nothing out."""
-        router = await self._router()
-        await asyncio.to_thread(router.freeze)
-        await self._save(router)
-        return _status(router)
+        service = await self._used()
+        await service.freeze()
+        return await _status(service)
 
     async def unfreeze(self) -> RouterStatus:
         """It learns and explores again."""
-        router = await self._router()
-        router.unfreeze()
-        await self._save(router)
-        return _status(router)
+        service = await self._used()
+        await service.unfreeze()
+        return await _status(service)
 
     async def export(self, path: Path) -> RouterStatus:
         """Writes all it has learned to a file of numbers; no words of any request are in it. Raises StorageError."""
-        router = await self._router()
-        state = await asyncio.to_thread(exported, router)
+        service = await self._used()
+        await service.caught_up()
+        state = await asyncio.to_thread(exported, service.router)
         try:
             await asyncio.to_thread(path.write_bytes, state)
         except OSError as error:
             raise StorageError(
                 f"{path} cannot be written: {error.strerror or error}", hint="choose another place"
             ) from error
-        return _status(router)
+        return await _status(service)
 
     async def load(self, path: Path) -> RouterStatus:
         """Puts what such a file holds in place of all it has learned. Raises NotFoundError, InvalidInputError."""
         state = await asyncio.to_thread(_read, path)
-        router = await asyncio.to_thread(_opened, state, self._options)
-        await self._save(router)
-        return _status(router)
+        service = await self._service()
+        await service.replace(state)
+        return await _status(service)
 
-    async def rate(self, call: str, quality: float) -> RouterStatus:
-        """Says how good the reply of a routed call was, from 0 to 1. Raises NotFoundError, InvalidInputError.
+    async def rate(self, call: str, quality: float, *, evaluation: bool = False) -> RouterStatus:
+        """Says how good the reply of a routed call was, from 0 to 1; as measured by an `evaluation`, or as rated.
 
-        The call's id is in the decision that came with the reply.
+        The call's id is in the decision that came with the reply. Raises NotFoundError, InvalidInputError.
         """
-        await self._parts.lending.router.judge(call, quality, Judgement.RATING)
+        source = Judgement.EVALUATION if evaluation else Judgement.RATING
+        await self._service()
+        await self._parts.lending.router.judge(call, quality, source)
         return await self.status()
 
     async def replay(self, path: Path | None = None, *, preferences: Sequence[str] = ()) -> Replay:
@@ -78,38 +78,34 @@ class Routing:
         Without a path the calls on record are taken. Raises NotFoundError, InvalidInputError.
         """
         wanted = [Preference.parse(text) for text in preferences or PREFERENCES]
-        router = await self._router()
+        router = (await self._used()).router
         if path is None:
-            log = list(await self._log().all())
+            log = list(await self._parts.lending.router.log.all())
         else:
             text = (await asyncio.to_thread(_read, path)).decode("utf-8", "replace")
             log = await asyncio.to_thread(_lines, text, path)
         return await asyncio.to_thread(replay, log, router.candidates, wanted)
 
-    async def _router(self) -> Router:
-        state = await self._log().load(NAME)
-        if state is None:
+    async def _used(self) -> RouterService:
+        """Raises NotFoundError before it was first used."""
+        service = await self._service()
+        await self._parts.lending.router.caught_up()
+        await service.follow()
+        if not service.used:
             raise NotFoundError(
                 "the router has not been used in this workspace",
                 hint="set llm to router:, or: intelforge router import",
             )
-        return await asyncio.to_thread(_opened, state, self._options)
+        return service
 
-    async def _save(self, router: Router) -> None:
-        await self._log().save(NAME, await asyncio.to_thread(exported, router))
+    async def _service(self) -> RouterService:
+        """With the candidates of the settings; where they name no router, with those of whoever used it.
 
-    @property
-    def _options(self) -> Options:
-        return self._parts.lending.router.options
-
-    def _log(self) -> DatabaseRouterLog:
-        return DatabaseRouterLog(self._parts.database)
-
-
-def _opened(state: bytes, options: Options) -> Router:
-    router = Router(candidates_in(state), options)
-    restore(router, state)
-    return router
+        Which model `auto` is, only a look at Ollama would tell.
+        """
+        settings, lent = self._parts.settings, self._parts.lending.router
+        routers = [url for url in (settings.llm, *settings.llm_models) if url.startswith(ROUTER)]
+        return await lent.service([one for url in routers for one in lent.candidates(url) if one not in AUTO])
 
 
 def _read(path: Path) -> bytes:
@@ -138,7 +134,9 @@ def _lines(text: str, path: Path) -> list[Routed]:
     return found
 
 
-def _status(router: Router) -> RouterStatus:
+async def _status(service: RouterService) -> RouterStatus:
+    await service.caught_up()
+    router = service.router
     candidates = {one.name: one for one in router.candidates}
     options = router.options
     standings = []

@@ -30,10 +30,10 @@ from intelforge.core.reports import (
 )
 from intelforge.core.settings import HIDDEN, without_secrets
 from intelforge.index.protocol import Tunable
-from intelforge.ingest.build import Built
 from intelforge.parts import Parts
 
 if TYPE_CHECKING:
+    from intelforge.ingest.build import Built
     from intelforge.ingest.transfer import Held
     from intelforge.jobs.leases import LeaseHolder
 
@@ -138,9 +138,11 @@ class IndexUpkeep:
 
     async def verify(self, *, dry_run: bool = False) -> Verification:
         """Holds the index against the database and, unless `dry_run`, repairs it; vectors are made by the next sync."""
+        from intelforge import writing
+
         serving = await self._parts.versions.live()
         async with self._holder() as holder:
-            indexer = self._parts.indexer(serving, holder)
+            indexer = writing.indexer(self._parts, serving, holder)
             found = await indexer.repair(dry_run=dry_run)
             behind = 0 if dry_run else await indexer.follow()
             counts = await serving.standings.counts()
@@ -220,8 +222,10 @@ class IndexUpkeep:
         """Brings what a sync read into the version that answers, when that is another than it wrote to by now."""
         serving = await self._parts.versions.live()
         if serving.version.number != number:
+            from intelforge import writing
+
             async with self._holder() as holder:
-                await self._parts.indexer(serving, holder).follow()
+                await writing.indexer(self._parts, serving, holder).follow()
         await self._parts.versions.clear()
 
     async def _build(
@@ -232,6 +236,8 @@ class IndexUpkeep:
         report: Report | None,
         before_swap: Callable[[], None] = lambda: None,
     ) -> BuildReport:
+        from intelforge import writing
+
         self._stopping.clear()
         versions = self._parts.versions
         live = await versions.live_version()
@@ -246,7 +252,7 @@ class IndexUpkeep:
         )
         try:
             async with self._holder() as holder:
-                build = await self._parts.build(begun, holder, before_swap=before_swap)
+                build = await writing.build(self._parts, begun, holder, before_swap=before_swap)
                 built = await build.run(report=report or _unreported, stopped=self._stopping.is_set)
         except IntelForgeError:
             if building is None and not (await versions.counts(begun)).indexed:
@@ -255,7 +261,7 @@ class IndexUpkeep:
         await versions.clear()
         return await self._told(begun, built)
 
-    async def _told(self, version: IndexVersion, built: Built) -> BuildReport:
+    async def _told(self, version: IndexVersion, built: "Built") -> BuildReport:
         now = next((one for one in await self._parts.versions.record.all() if one.number == version.number), version)
         return BuildReport(
             status=await self._status(now),

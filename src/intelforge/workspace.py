@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Self
 
 from intelforge.answer.library import ScopedLibrary
 from intelforge.collect.recognise import recognise
+from intelforge.core.accounting import NOBODY, on_behalf_of
+from intelforge.core.chat import Accounting
 from intelforge.core.clock import new_id
 from intelforge.core.current_settings import CurrentSettings
 from intelforge.core.errors import InvalidInputError, NotFoundError, StorageError
@@ -35,13 +37,14 @@ from intelforge.core.settings import (
     load_settings,
 )
 from intelforge.core.values import EVERYONE, Answer, SearchResult, Source
+from intelforge.index.protocol import Embedder
 from intelforge.index.query import legible
 from intelforge.index.reading import location, may_see
 from intelforge.ingest.embed import RATE_FACT
-from intelforge.models.targets import hosts_of
 from intelforge.parts import STATE, Parts
 from intelforge.searching import Searching, SearchRequest
 from intelforge.security.egress import Egress
+from intelforge.store.standings import Counts
 from intelforge.upkeep import IndexUpkeep
 
 if TYPE_CHECKING:
@@ -116,15 +119,24 @@ class Workspace:
         await self._parts.close()
 
     async def add(
-        self, *locations: str | Path, kind: str | None = None, access: Sequence[str] = (EVERYONE,)
+        self,
+        *locations: str | Path,
+        kind: str | None = None,
+        access: Sequence[str] = (EVERYONE,),
+        local_models_only: bool = False,
     ) -> list[Source]:
         """Adds sources: folders, files, git repositories, web pages. Nothing is fetched before the next `sync`.
 
-        `access` lists the principals who may see what they hold. All locations are recognised before any is added.
+        `access` lists the principals who may see what they hold. What they hold goes to no model elsewhere with
+        `local_models_only`, which a source keeps when it is added again without. All locations are recognised before
+        any is added.
         Raises NotFoundError for a path that is not there, InvalidInputError for what cannot be recognised.
         """
         found = [recognise(str(place), kind=kind, base=Path.cwd()) for place in locations]
-        added = [Source(id=new_id(), kind=own, uri=uri, access=tuple(access)) for own, uri in found]
+        added = [
+            Source(id=new_id(), kind=own, uri=uri, access=tuple(access), local_models_only=local_models_only)
+            for own, uri in found
+        ]
         return [await self._parts.sources.add(source) for source in added]
 
     async def sources(self) -> list[SourceStatus]:
@@ -134,6 +146,15 @@ class Workspace:
     async def find_source(self, source: str) -> Source:
         """The source named by its id, the start of its id, or its URI. Raises NotFoundError, InvalidInputError."""
         return await self._searching.find_source(source)
+
+    async def limit_models(self, source: str, *, local_only: bool) -> Source:
+        """Says whether what a source holds, named as in `find_source`, may only go to models on this machine.
+
+        It holds from the next request on; what a model elsewhere was given before stays there. Raises NotFoundError.
+        """
+        found = await self.find_source(source)
+        await self._parts.sources.limit_models(found.id, local_only=local_only)
+        return replace(found, local_models_only=local_only)
 
     async def remove(self, source: str) -> Source:
         """Removes a source, named as in `find_source`, with its items. Its documents leave the answers at once.
@@ -162,11 +183,12 @@ class Workspace:
     async def _sync(
         self, sources: Sequence[str], *, embed: bool, retry_failed: bool, report: Report | None
     ) -> SyncReport:
-        from intelforge.ingest.sync import Sync  # brings the job engine, which nothing else needs
+        from intelforge import writing  # brings the job engine, which nothing else needs
+        from intelforge.ingest.sync import Sync
 
         self._current.follow()
         chosen = [await self.find_source(name) for name in sources] or await self._parts.sources.all()
-        async with self._parts.syncing() as parts:
+        async with writing.syncing(self._parts) as parts:
             sync = Sync(parts, report=report or _unreported, stopped=self._stopping.is_set)
             done = await sync.run(chosen, embed=embed, retry_failed=retry_failed)
         await self.index.catch_up(parts.indexer.version)
@@ -197,7 +219,7 @@ class Workspace:
         counts = await parts.versions.counts(live)
         embedded = counts.embedded if embedder else 0
         rate = float(await parts.facts.get(RATE_FACT) or 0.0)
-        left = counts.chunks - embedded
+        left = counts.left(local=embedder.local) if embedder else counts.chunks
         eta = 0.0 if left == 0 else left / rate if rate and embedder else None
         running = [lease for lease in await parts.leases.held() if lease.owner != parts.leases.owner and lease.detail]
         return Status(
@@ -213,7 +235,7 @@ class Workspace:
             failures=tuple(await parts.items.failures(skipped=skipped, limit=FAILURES_SHOWN)),
             running=tuple(f"process {lease.owner.rsplit(':', 3)[1]}: {lease.detail}" for lease in running),
             building=await self.index.building(),
-            notes=await self._notes(counts.chunks - counts.indexed),
+            notes=await self._notes(counts, embedder),
         )
 
     @functools.cached_property
@@ -262,6 +284,7 @@ class Workspace:
         facets: bool = False,
         explain: bool = False,
         principals: Sequence[str] = (EVERYONE,),
+        accounting: Accounting = NOBODY,
     ) -> SearchResult:
         """The best `limit` chunks for a query, best first, of the documents these principals may see.
 
@@ -270,6 +293,7 @@ class Workspace:
         the query may hold nothing but fields and -words. `cursor` continues after the page whose result has it.
         `rerank` takes a closer look at the best, which takes `rerank_seconds` more; `diverse` leaves out what is much
         like a hit above it; `facets` counts documents by field; `explain` tells how every score came about.
+        What it costs to embed the query and to look closer is entered under `accounting`.
         Raises InvalidInputError for an empty query, a field that makes no sense, a limit below 1 or a cursor of another
         search, NotFoundError for `like`.
         """
@@ -285,12 +309,20 @@ class Workspace:
             explain=explain,
             principals=principals,
         )
-        return await self._searching.search(request)
+        with on_behalf_of(accounting):
+            return await self._searching.search(request)
 
-    async def ask(self, question: str, *, source: str | None = None, principals: Sequence[str] = (EVERYONE,)) -> Answer:
+    async def ask(
+        self,
+        question: str,
+        *,
+        source: str | None = None,
+        principals: Sequence[str] = (EVERYONE,),
+        accounting: Accounting = NOBODY,
+    ) -> Answer:
         """The answer to a question, each sentence with citations that resolve; no sentences when the evidence is weak.
 
-        Raises InvalidInputError for an empty or very long question.
+        What it costs is entered under `accounting`. Raises InvalidInputError for an empty or very long question.
         """
         from intelforge.answer.engine import answer
 
@@ -298,12 +330,18 @@ class Workspace:
         parts = self._parts
         scope = await self._searching.scope(source, principals)
         serving, model = await parts.versions.live(), await parts.model()
-        embedder = serving.embedder
         library = ScopedLibrary(
             await parts.retriever(), parts.documents, scope, rerank_seconds=self._current.now.rerank_seconds
         )
-        with parts.answering():
-            found = await answer(question, library=library, embed=embedder.embed if embedder else None, model=model)
+        with parts.answering(), on_behalf_of(accounting):
+            found = await answer(
+                question,
+                library=library,
+                embedder=serving.embedder,
+                model=model,
+                judge=parts.lending.router.verified,
+                principals=tuple(principals),
+            )
         counts = await serving.standings.counts()
         notes = await self._searching.lacking(reranking=True) if counts.chunks else [await self._empty_note()]
         return replace(found, notes=(*found.notes, *notes))
@@ -345,11 +383,7 @@ class Workspace:
 
     async def check_models(self, *urls: str) -> list[ModelCheck]:
         """Whether language models can be reached, let us in and are there: those named, or that of the settings."""
-        found: list[ModelCheck] = []
-        for url in urls or (self._current.now.llm,):
-            self._parts.egress.allow(*hosts_of(url))
-            found += await self._parts.gateway.check(url)
-        return found
+        return await self._parts.check_models(*(urls or (self._current.now.llm,)))
 
     async def _empty_note(self) -> str:
         hint = "run: intelforge sync, then: intelforge status"
@@ -357,9 +391,16 @@ class Workspace:
             hint = "run: intelforge add PATH_OR_URL, then: intelforge sync"
         return f"the workspace is empty; {hint}"
 
-    async def _notes(self, unindexed: int) -> tuple[str, ...]:
-        notes = await self._searching.lacking(reranking=True)
-        return (*notes, f"{unindexed} chunks are not in the index yet; run: intelforge sync") if unindexed else notes
+    async def _notes(self, counts: Counts, embedder: Embedder | None) -> tuple[str, ...]:
+        notes = [*await self._searching.lacking(reranking=True)]
+        if unindexed := counts.chunks - counts.indexed:
+            notes.append(f"{unindexed} chunks are not in the index yet; run: intelforge sync")
+        if embedder and counts.withheld and not embedder.local:
+            notes.append(
+                f"{counts.withheld} chunks are found by their words alone: they may only go to models on this machine, "
+                f"and {embedder.name} is not on it; set another: intelforge config set embedder URL"
+            )
+        return tuple(notes)
 
 
 async def pull_model(name: str, *, report: Report | None = None) -> ModelInfo:

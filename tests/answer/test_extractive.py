@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from intelforge.answer.engine import answer
 from intelforge.answer.extractive import MAX_SENTENCES
 from intelforge.answer.scoring import MAX_EMBEDDED
 from intelforge.core.values import Answer
+from intelforge.index.protocol import TextKind, Vectors
+from intelforge.testing.embedder import HashEmbedder
 from intelforge.testing.library import MemoryLibrary
 
 
@@ -90,12 +91,13 @@ async def test_nearness_of_meaning_decides_when_words_do_not() -> None:
     question = "What low noise is heard when they rest here?"
     given: list[Sequence[str]] = []
 
-    async def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-        given.append(texts)
-        near = {question: (1.0, 0.0), "Felines make a low noise when they rest here.": (1.0, 0.0)}
-        return np.array([near.get(each, (0.0, 1.0)) for each in texts], dtype=np.float32)
+    class Felines(HashEmbedder):
+        async def embed(self, texts: Sequence[str], *, kind: TextKind = TextKind.DOCUMENT) -> Vectors:
+            given.append(texts)
+            near = {question: (1.0, 0.0), "Felines make a low noise when they rest here.": (1.0, 0.0)}
+            return np.array([near.get(each, (0.0, 1.0)) for each in texts], dtype=np.float32)
 
-    found = await answer(question, library=MemoryLibrary({"a.txt": text}), embed=embed)
+    found = await answer(question, library=MemoryLibrary({"a.txt": text}), embedder=Felines())
     assert found.sentences[0].text == "Felines make a low noise when they rest here."
     assert len(given) == 1
     assert len(given[0]) <= MAX_EMBEDDED + 1

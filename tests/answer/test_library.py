@@ -30,6 +30,9 @@ async def test_a_library_shows_its_scope_alone_and_says_when_a_document_is_gone(
     assert [hit.uri for hit in (await ann.search("needle", limit=5)).hits] == ["a"]
     assert await ann.text(DOCUMENT.id) == DOCUMENT.text
     assert (await ScopedLibrary(retriever, documents, Scope()).search("needle", limit=5)).hits == ()
+    assert await ann.local_only([DOCUMENT.id]) == set()
+    await Sources(database).limit_models("s1", local_only=True)
+    assert await ann.local_only([DOCUMENT.id]) == {DOCUMENT.id}
     with pytest.raises(NotFoundError, match="unknown is gone"):
         await ann.text("unknown")
     await database.close()

@@ -19,9 +19,9 @@ DATABASE = ".intelforge/intelforge.db"
 
 
 @pytest.mark.slow
-def test_ten_kills_lose_double_and_disagree_in_nothing() -> None:
+def test_five_kills_lose_double_and_disagree_in_nothing() -> None:
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--kills", "10", "--files", "30", "--json"],
+        [sys.executable, str(SCRIPT), "--kills", "5", "--files", "20", "--json"],
         capture_output=True,
         text=True,
         timeout=900,
@@ -30,7 +30,7 @@ def test_ten_kills_lose_double_and_disagree_in_nothing() -> None:
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert figures.pop("seconds") > 0
-    assert figures == {"kills": 10, "lost": 0, "doubled": 0, "disagreeing": 0, "orphans": 0, "failed": 0}
+    assert figures == {"kills": 5, "lost": 0, "doubled": 0, "disagreeing": 0, "orphans": 0, "failed": 0}
 
 
 @pytest.fixture

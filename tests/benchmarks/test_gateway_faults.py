@@ -44,9 +44,9 @@ async def test_what_the_database_has_in_the_end_counts_too() -> None:
     store = MemoryLedgerStore()
     found = await gateway_faults.run(1, store)
     assert found.attempts == 1
-    fine = {"state": "settled", "cost_usd": 0.1, "error": ""}
-    under_way = {**fine, "state": "reserved", "cost_usd": None}
-    given_back = {"state": "failed", "cost_usd": 0.0, "error": "interrupted"}
+    fine = {"state": "settled", "charged_usd": 0.1, "error": ""}
+    under_way = {**fine, "state": "reserved", "charged_usd": 0.0}
+    given_back = {"state": "failed", "charged_usd": 0.0, "error": "interrupted"}
     assert gateway_faults.with_rows(found, [fine, given_back]) == found
     assert gateway_faults.with_rows(found, [under_way]).lost_settlements == 1
     assert gateway_faults.with_rows(found, []).lost_settlements == 1

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import routing
-from routing_curve import _online
+from routing_curve import OPENING, _online, curves
 from routing_data import alike, features, folds, read_nine_models, read_two_models
 from routing_measures import apgr, calibration_error, calls_needed, gap_closed, interval
+from routing_paretobandit import Given, Program, UnavailableError, routed
 from routing_peers import elo, factorised, nine_model_peers, two_model_peers
 
 from intelforge.testing.router_world import GOOD, text
@@ -112,11 +113,39 @@ def test_without_files_it_says_what_it_needs(capsys: pytest.CaptureFixture[str])
     assert "--two-models" in capsys.readouterr().err
 
 
-def test_the_curve_begins_with_the_catalogue(tmp_path: Path) -> None:
-    table = read_nine_models(nine_models(tmp_path / "nine.gz", 120), PRICES)
-    found = _online(table, features(table.prompts, None), np.random.default_rng(0))
-    assert set(found) == {50, 100}
-    assert all(-1 < value < 1 for value in found.values())
+def test_the_curves_of_calls_begin_with_the_catalogue_or_with_an_evaluation(tmp_path: Path) -> None:
+    table = read_nine_models(nine_models(tmp_path / "nine.gz", 180), PRICES)
+    requests = features(table.prompts, None)
+    found = curves(table, requests)
+    assert set(found["judged"]) == set(found["online"]) == set(found["opened"]) == {"50", "100"}
+    alone = _online(table, requests, np.random.default_rng(0), 0)
+    assert len(alone) == 180
+    assert found["online_least"] <= alone[49:].min() + 1e-4
+    assert len(_online(table, requests, np.random.default_rng(0), OPENING)) == 130
+
+
+def test_a_peer_that_cannot_be_installed_is_left_out_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = np.zeros((4, 2))
+    given = Given(vectors=numbers.astype(np.float32), scores=numbers, prices=numbers[0], splits=[])
+
+    def missing() -> Program:
+        raise UnavailableError("there is no network")
+
+    assert routed(given, lambda chances: 1.0, made=missing) == "left out: there is no network"
+    assert "without ParetoBandit" in capsys.readouterr().err
+
+
+def test_a_peer_gets_every_split_and_its_answer_is_measured() -> None:
+    numbers, rows = np.zeros((4, 2)), np.arange(4)
+    splits = [(rows[:2], rows[2:]), (rows[2:], rows[:2])]
+    given = Given(vectors=numbers.astype(np.float32), scores=numbers, prices=numbers[0], splits=splits)
+
+    def answered(source: Path, target: Path) -> None:
+        with np.load(source) as read:
+            assert read["test1"].tolist() == [0, 1]
+        np.save(target, np.full((4, 3), 0.25))
+
+    assert routed(given, lambda chances: float(chances.sum()), made=lambda: answered) == 3.0
 
 
 def test_peers_learn_what_is_plain_in_the_vectors(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ class Words:
     """Puts each word at an axis of its own, and reads the first of a long text."""
 
     name = "words"
+    local = True
 
     async def tokens(self, texts: Sequence[str]) -> list[Tokens]:
         found = [[WORDS.index(word) for word in text.split()[:128] if word in WORDS] for text in texts]

@@ -36,6 +36,7 @@ class Recipes:
     dimensions = 2
     tokenizer = None
     at_once = 4
+    local = True
 
     def __init__(self, *, calls: int = 1000) -> None:
         """After so many calls for documents it hangs."""
@@ -168,3 +169,19 @@ def test_time_is_counted_while_it_is_spent() -> None:
         with left.spending():
             pass
         assert left.seconds == expected
+
+
+async def test_an_embedder_elsewhere_is_not_given_what_may_only_go_to_local_models(
+    database: Database, store: MemoryStore
+) -> None:
+    limited = Source(id="s2", kind=SourceKind.FOLDER, uri="/contracts/", local_models_only=True)
+    await Sources(database).add(limited)
+    recipe = make_document(TEXTS["recipe.txt"], title="recipe.txt")
+    await Items(database).record("s2", [Ingested(ref=ItemRef(uri="copy"), content_hash="h", document=recipe)])
+    away = Recipes()
+    away.local = False
+    assert (await found(database, store, away))[0] == "song.txt"
+    assert len(away.asked) == 2
+    assert not any("minutes" in text for text in away.asked)
+    here = Recipes()
+    assert (await found(database, store, here))[0] == "recipe.txt"

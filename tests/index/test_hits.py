@@ -129,6 +129,10 @@ async def test_a_closer_look_changes_the_order_and_its_failure_does_not(database
         at_once = 8
         remote = False
         broken = False
+        here = True
+
+        async def local(self) -> bool:
+            return self.here
 
         async def score(self, query: str, texts: Sequence[str]) -> Scores:
             if self.broken:
@@ -147,6 +151,37 @@ async def test_a_closer_look_changes_the_order_and_its_failure_does_not(database
     contrary.broken = True
     again = (await retriever.search("needle", limit=3, scope=Scope(), rerank_seconds=1)).hits
     assert [hit.uri for hit in again] == plain
+
+
+async def test_a_reranker_elsewhere_is_not_given_what_may_only_go_to_local_models(
+    database: Database, store: MemoryStore
+) -> None:
+    class Asked:
+        name = "asked"
+        at_once = 8
+        remote = True
+        here = False
+        texts: list[str]
+
+        async def local(self) -> bool:
+            return self.here
+
+        async def score(self, query: str, texts: Sequence[str]) -> Scores:
+            self.texts = list(texts)
+            return np.arange(len(texts), dtype=np.float32)
+
+    asked = Asked()
+    retriever = Retriever(Documents(database), Standings(database, 1), Facts(database), store, None, reranker=asked)
+    await put(database, store, OPEN, {"a.txt": "needle one"})
+    await put(database, store, replace(PAGE, local_models_only=True), {PAGE.uri: "needle two"})
+    result = await retriever.search("needle", limit=3, scope=Scope(), rerank_seconds=9)
+    assert asked.texts == ["needle one"]
+    assert {hit.uri for hit in result.hits} == {"a.txt", PAGE.uri}
+    assert "asked is not on this machine: it did not look at what may only go to local models" in result.notes
+    asked.here = True
+    result = await retriever.search("needle", limit=3, scope=Scope(), rerank_seconds=9)
+    assert sorted(asked.texts) == ["needle one", "needle two"]
+    assert not any("local models" in note for note in result.notes)
 
 
 async def test_what_any_search_should_know_is_noted(database: Database, store: MemoryStore) -> None:

@@ -38,6 +38,9 @@ class Listed:
         self.scores = scores
         self.asked: list[list[str]] = []
 
+    async def local(self) -> bool:
+        return not self.remote
+
     async def score(self, query: str, texts: Sequence[str]) -> Scores:
         self.asked.append(list(texts))
         return np.array([self.scores[text] for text in texts], np.float32)
@@ -121,6 +124,17 @@ async def test_a_hit_without_a_score_keeps_the_one_it_has() -> None:
     assert found[1].score == pytest.approx(0.6)
 
 
+async def test_what_is_withheld_is_not_given_to_the_reranker_and_keeps_its_score() -> None:
+    hits = [hit(str(n), 1 - n / 100) for n in range(2 * AT_ONCE)]
+    reranker = Listed({str(n): float(n) for n in range(2 * AT_ONCE)})
+    withheld = {str(n) for n in range(AT_ONCE)} | {str(2 * AT_ONCE - 1)}
+    found = await rerank("q", hits, reranker, seconds=9, withheld=withheld)
+    assert reranker.asked == [[str(n) for n in range(AT_ONCE, 2 * AT_ONCE - 1)]]
+    assert [one for one in found if one.chunk.document_id in withheld] == [
+        one for one in hits if one.chunk.document_id in withheld
+    ]
+
+
 async def test_nothing_found_is_nothing_to_rerank() -> None:
     assert await rerank("q", [], Listed({}), seconds=1) == []
 
@@ -151,6 +165,7 @@ def test_a_text_is_near_when_it_has_what_is_rare_in_the_query() -> None:
 async def test_the_encoder_is_asked_once_for_query_and_texts() -> None:
     class Encoder:
         name = "axes"
+        local = True
 
         async def tokens(self, texts: Sequence[str]) -> list[Tokens]:
             assert texts[0] == "q"
@@ -158,4 +173,5 @@ async def test_the_encoder_is_asked_once_for_query_and_texts() -> None:
 
     reranker = LateInteraction(Encoder())
     assert reranker.name == "late interaction of axes"
+    assert await reranker.local()
     assert (await reranker.score("q", ["1", "2"])).tolist() == [1.0, 0.0]

@@ -21,6 +21,7 @@ class OneDirection:
     dimensions = 2
     tokenizer = None
     at_once = 32
+    local = True
 
     async def embed(self, texts: Sequence[str], *, kind: TextKind = TextKind.DOCUMENT) -> Vectors:
         return np.array([[1, 0]] * len(texts), np.float32)

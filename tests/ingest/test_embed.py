@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from intelforge.core.reports import Progress, Stage
+from intelforge.core.values import Source, SourceKind
 from intelforge.index.center import load_center
 from intelforge.index.memory import MemoryStore
 from intelforge.index.protocol import Held
@@ -14,6 +15,7 @@ from intelforge.store.standings import Standings
 from intelforge.testing.documents import make_document
 from intelforge.testing.embedder import HashEmbedder
 from intelforge.testing.ingestion import Ingestion
+from intelforge.testing.recorder import Recorder
 
 LONG = "\n\n".join(f"paragraph number{n}" for n in range(10))
 SHORT = "only one"
@@ -122,3 +124,39 @@ async def test_the_centre_of_all_vectors_is_on_record(scene: Ingestion, embedder
     assert center
     assert center.number == 11
     assert np.allclose(center.mean, vectors.mean(axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("local", [True, False])
+async def test_an_embedder_elsewhere_is_not_given_what_may_only_go_to_local_models(
+    scene: Ingestion, embedder: HashEmbedder, local: bool
+) -> None:
+    contracts = Source(id="s2", kind=SourceKind.FOLDER, uri="/contracts", local_models_only=True)
+    secret, embedder.local = make_document("the sum is secret"), local
+    await scene.sources.add(contracts)
+    await Recorder(scene.items, contracts).put({"contract.txt": secret})
+    async with scene.holder() as holder:
+        await scene.indexer(holder).follow()
+        embedding = scene.embedding(holder)
+        assert embedding
+        assert await embedding.run(report=scene.reports.append, stopped=lambda: False) == (12 if local else 11)
+        assert await embedding.left() == 0
+    assert (secret.text in embedder.asked) is local
+    done = scene.reports[-1]
+    assert (done.done, done.total) == ((12, 12) if local else (11, 11))
+
+
+async def test_what_is_limited_while_others_are_embedded_is_not_given_any_more(
+    scene: Ingestion, embedder: HashEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder.local = False
+    embed = embedder.embed
+
+    async def embed_while_it_is_limited(texts: list[str]) -> object:
+        await scene.sources.limit_models("s1", local_only=True)
+        return await embed(texts)
+
+    monkeypatch.setattr(embedder, "embed", embed_while_it_is_limited)
+    async with scene.holder() as holder:
+        embedding = scene.embedding(holder)
+        assert embedding
+        assert await embedding.run(report=scene.reports.append, stopped=lambda: False) == len(embedder.asked) == 4

@@ -28,9 +28,9 @@ async def test_a_model_that_is_there_is_fine_and_nothing_was_spent(
     client: httpx2.AsyncClient, store: MemoryLedgerStore
 ) -> None:
     async with ModelServer(lambda request: listing("tiny", "large")) as server:
-        (check,) = await checked(f"{server.url}/v1#tiny", client, store, INTELFORGE_LLM_API_KEY=KEY)
+        (check,) = await checked(f"{server.url}/v1#tiny", client, store, INTELFORGE_LLM_API_KEY_127_0_0_1=KEY)
         (request,) = server.requests
-    assert (check.name, check.ok) == ("compatible:tiny", True)
+    assert (check.name, check.ok) == (f"compatible:{server.url.removeprefix('http://')}/tiny", True)
     assert (check.reachable, check.authorised, check.present, check.local) == (True, True, True, True)
     assert (check.tools, check.json_schema) == (True, True)
     assert (request.path, request.headers["authorization"]) == ("/v1/models", f"Bearer {KEY}")
@@ -40,8 +40,8 @@ async def test_a_model_that_is_there_is_fine_and_nothing_was_spent(
 @pytest.mark.parametrize(
     ("reply", "found", "hint"),
     [
-        (error_reply(401, f"bad key {KEY}"), (True, False, None), "INTELFORGE_LLM_API_KEY"),
-        (error_reply(403, f"bad key {KEY}"), (True, False, None), "INTELFORGE_LLM_API_KEY"),
+        (error_reply(401, f"bad key {KEY}"), (True, False, None), "INTELFORGE_LLM_API_KEY_127_0_0_1"),
+        (error_reply(403, f"bad key {KEY}"), (True, False, None), "INTELFORGE_LLM_API_KEY_127_0_0_1"),
         (listing("large", "small"), (True, True, False), "large, small"),
     ],
 )
@@ -49,9 +49,9 @@ async def test_what_is_wrong_is_told_with_the_way_to_mend_it(
     reply: ServerReply, found: tuple[Any, ...], hint: str, client: httpx2.AsyncClient, store: MemoryLedgerStore
 ) -> None:
     async with ModelServer(lambda request: reply) as server:
-        (check,) = await checked(f"{server.url}/v1#tiny", client, store, INTELFORGE_LLM_API_KEY=KEY)
+        (check,) = await checked(f"{server.url}/v1#tiny", client, store, INTELFORGE_LLM_API_KEY_127_0_0_1=KEY)
     assert (check.reachable, check.authorised, check.present) == found
-    assert "compatible:tiny" in check.problem
+    assert f"compatible:{server.url.removeprefix('http://')}/tiny" in check.problem
     assert hint in check.hint
     assert KEY not in repr(check)
 

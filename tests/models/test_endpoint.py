@@ -3,14 +3,17 @@
 import asyncio
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from intelforge.core.chat import Accounting, ChatResponse, Done, StreamEvent, Tokens
 from intelforge.core.errors import BudgetError, ErrorCode, IntelForgeError, ModelError
 from intelforge.models.endpoint import _Bill
+from intelforge.models.estimates import most_tokens
 from intelforge.models.failures import Failure, failure
 from intelforge.models.ledger import CallState
 from intelforge.models.resilience import RetryPolicy
-from intelforge.testing.gateway import READ_USD, WRITTEN_USD, GatewayBench, ask
+from intelforge.testing.gateway import READ_USD, WRITTEN_USD, FlatPrices, GatewayBench, ask
 from intelforge.testing.mock_model import MockModel, Rule
 from intelforge.testing.model_server import ModelServer, chat_reply
 
@@ -43,9 +46,52 @@ async def test_the_length_that_is_reserved_is_the_length_that_is_asked_for(bench
 async def test_counts_that_are_missing_or_cannot_be_charge_the_reservation(bench: GatewayBench, tokens: Tokens) -> None:
     response = await bench.chain(("a:x", telling(tokens))).respond(ask())
     (call,) = bench.store.calls
-    assert call.cost_usd == response.cost_usd == call.reserved_usd > 0
+    assert call.charged_usd == response.cost_usd == call.reserved_usd > 0
+    assert call.cost_usd is None
     assert response.tokens.estimated
     assert response.tokens.input > 0
+    assert "charged as it was reserved" in response.notes[0]
+
+
+COUNTS = st.integers(-2, 3_000) | st.integers()
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    tokens=st.builds(
+        Tokens,
+        input=COUNTS,
+        output=COUNTS,
+        cache_read=COUNTS,
+        cache_write=COUNTS,
+        thinking=COUNTS,
+        estimated=st.booleans(),
+    ),
+    text=st.text(min_size=1, max_size=50),
+)
+async def test_whatever_is_told_no_more_is_charged_than_was_reserved(
+    bench: GatewayBench, tokens: Tokens, text: str
+) -> None:
+    response = await bench.chain(("a:x", telling(tokens))).respond(ask(text))
+    call = bench.store.calls[-1]
+    assert 0 < call.charged_usd <= call.reserved_usd
+    told = READ_USD * tokens.input + WRITTEN_USD * tokens.output
+    expected = call.reserved_usd if response.tokens.estimated else pytest.approx(told)
+    assert response.cost_usd == call.charged_usd == expected
+
+
+async def test_counts_that_would_cost_more_than_was_reserved_charge_the_reservation(bench: GatewayBench) -> None:
+    class Dear(FlatPrices):
+        """Writing to the cache costs more than reading, as it does at some."""
+
+        def cost(self, provider: str, model: str, tokens: Tokens) -> float | None:
+            return (tokens.input + tokens.output + tokens.cache_write) * READ_USD
+
+    bench.prices = Dear()
+    most = most_tokens(ask(max_tokens=100), model="a:x").input
+    response = await bench.chain(("a:x", telling(Tokens(input=most, output=1, cache_write=most)))).respond(ask())
+    (call,) = bench.store.calls
+    assert response.cost_usd == call.charged_usd == call.reserved_usd
     assert "charged as it was reserved" in response.notes[0]
 
 

@@ -3,30 +3,45 @@
 import asyncio
 import logging
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from pydantic_ai.models.test import TestModel
 
+from intelforge.core.chat import ChatRequest, ChatResponse, Done, Tokens, Tool
 from intelforge.core.errors import BackendError, EgressError, ErrorCode, IntelForgeError, ModelError
 from intelforge.models import gateway as gateway_module
+from intelforge.models.catalogue.catalogue import Catalogue
+from intelforge.models.catalogue.fitting import CatalogueWindow
+from intelforge.models.catalogue.overrides import Override, read_overrides
 from intelforge.models.endpoint import Limits
 from intelforge.models.gateway import Gateway, Options
+from intelforge.models.gateway_model import Lent
+from intelforge.models.key_binding import with_key
 from intelforge.models.ledger import CallState, Ledger, MemoryLedgerStore
-from intelforge.models.protocol import LanguageModel
+from intelforge.models.prices import GivenPrices
+from intelforge.models.protocol import LanguageModel, Route
 from intelforge.models.providers import PROVIDERS
 from intelforge.models.resilience import RetryPolicy
+from intelforge.models.response_cache.cache import ResponseCache
+from intelforge.models.response_cache.disk import DiskReplies
 from intelforge.models.targets import hosts_of, read_target
 from intelforge.security.egress import Egress
 from intelforge.testing import mock_model
+from intelforge.testing.gateway import ask
 from intelforge.testing.model_server import (
     ModelServer,
     Respond,
     ServerReply,
+    ServerRequest,
     chat_reply,
     error_reply,
+    stream_reply,
     tags_reply,
+    tool_reply,
 )
 
 KEY = "sk-verysecret-0123456789"
@@ -113,7 +128,7 @@ async def test_an_allowed_host_is_reached_through_egress(store: MemoryLedgerStor
     async with ModelServer(always(chat_reply("Hello."))) as server:
         url = f"{server.url}/v1#tiny"
         async with Egress(allow_hosts=hosts_of(url, environment={})).client() as guarded:
-            model = await opened(url, guarded, store, INTELFORGE_LLM_API_KEY=KEY)
+            model = await opened(url, guarded, store, INTELFORGE_LLM_API_KEY_127_0_0_1=KEY)
             assert (await model.complete("What?", instructions="", purpose="answer")).text == "Hello."
         assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
         assert KEY not in repr(model)
@@ -122,7 +137,7 @@ async def test_an_allowed_host_is_reached_through_egress(store: MemoryLedgerStor
 FAILURES = [
     (error_reply(401, f"Incorrect API key provided: {KEY}", code="invalid_api_key"), ErrorCode.REFUSED),
     (error_reply(404, "model 'tiny' not found", code="model_not_found"), ErrorCode.MISSING_MODEL),
-    (error_reply(429, "Rate limit reached", headers={"retry-after": "30"}), ErrorCode.MODEL_FAILED),
+    (error_reply(429, "Rate limit reached", headers={"retry-after": "30"}), ErrorCode.RATE_LIMITED),
     (error_reply(429, "No credit", code="insufficient_quota"), ErrorCode.REFUSED),
     (error_reply(400, "Too long", code="context_length_exceeded"), ErrorCode.TOO_LARGE),
     (error_reply(500, "Oops"), ErrorCode.MODEL_FAILED),
@@ -146,12 +161,12 @@ async def test_a_failure_is_told_in_one_line_without_the_key_and_marked_in_the_l
     caplog.set_level(logging.DEBUG)
     async with ModelServer(always(reply)) as server:
         timeout = 0.2 if reply.hang else 30
-        model = await opened(f"{server.url}/v1#tiny", client, store, timeout, INTELFORGE_LLM_API_KEY=KEY)
+        model = await opened(f"{server.url}/v1#tiny", client, store, timeout, INTELFORGE_LLM_API_KEY_127_0_0_1=KEY)
         with pytest.raises(ModelError) as caught:
             await model.complete("What?", instructions="", purpose="answer")
         assert len(server.requests) == 1
     assert caught.value.error_code is code
-    assert "compatible:tiny" in str(caught.value)
+    assert f"compatible:{server.url.removeprefix('http://')}/tiny" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.hint
     assert KEY not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r} {caplog.text}"
@@ -260,7 +275,7 @@ async def test_a_plug_in_may_give_a_model_of_pydantic_ai_and_gets_no_key(
     model = await opened("pigeon:fast", client, store, OPENAI_API_KEY=KEY)
     assert (await model.complete("What?", instructions="", purpose="answer")).text == "Pigeons."
     assert given == [("pigeon:fast",)]
-    assert not read_target("pigeon:fast", environment={"OPENAI_API_KEY": KEY}).key
+    assert not with_key(read_target("pigeon:fast", environment={}), {"OPENAI_API_KEY": KEY}).key
 
 
 @pytest.mark.parametrize("url", ["openrouter:brand/new", "openai:brand-new"])
@@ -268,3 +283,161 @@ async def test_a_hosted_provider_is_named_by_its_url(
     url: str, client: httpx2.AsyncClient, store: MemoryLedgerStore
 ) -> None:
     assert (await opened(url, client, store, OPENROUTER_API_KEY=KEY, OPENAI_API_KEY=KEY)).name == url
+
+
+@pytest.mark.usefixtures("allow_loopback_requests")
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_model_of_a_chain_without_its_key_is_left_out_with_a_note(
+    stream: bool, client: httpx2.AsyncClient, store: MemoryLedgerStore
+) -> None:
+    def respond(request: ServerRequest) -> ServerReply:
+        return stream_reply(["Hello."]) if request.json.get("stream") else chat_reply("Hello.")
+
+    async with ModelServer(respond) as server:
+        model = await opened("openai:gpt-x, groq:tiny, ollama:here", client, store, OLLAMA_HOST=server.url)
+        for _ in range(2):
+            if stream:
+                end = [event async for event in model.stream(ask())][-1]
+                assert isinstance(end, Done)
+                response = end.response
+            else:
+                response = await model.respond(ask())
+            assert (response.text, response.model) == ("Hello.", "ollama:here")
+            assert response.notes == (
+                "left out: openai:gpt-x needs a key, and OPENAI_API_KEY is not set",
+                "left out: groq:tiny needs a key, and GROQ_API_KEY is not set",
+            )
+    assert [call.model for call in store.calls] == ["ollama:here"] * 2
+
+
+async def test_a_chain_none_of_which_has_a_key_says_so_of_each(
+    client: httpx2.AsyncClient, store: MemoryLedgerStore
+) -> None:
+    with pytest.raises(ModelError, match=r"none of 2 models can be asked: openai:gpt-x .*; groq:tiny ") as caught:
+        await opened("openai:gpt-x, groq:tiny", client, store)
+    assert caught.value.error_code is ErrorCode.REFUSED
+    assert "export OPENAI_API_KEY=" in caught.value.hint
+
+
+async def test_a_provider_that_is_not_known_still_keeps_a_chain_from_opening(
+    client: httpx2.AsyncClient, store: MemoryLedgerStore
+) -> None:
+    with pytest.raises(BackendError, match="pigeon"):
+        await opened("openai:gpt-x, pigeon:fast, mock:Hello.", client, store)
+
+
+class ListedRouter:
+    """A router that has its models asked in the order they are given."""
+
+    trouble = ""
+
+    def __init__(self, *urls: str) -> None:
+        self.urls = urls
+        self.asked: list[Sequence[str]] = []
+
+    def candidates(self, url: str) -> tuple[str, ...]:
+        return self.urls
+
+    async def route(self, request: ChatRequest, *, url: str, among: Sequence[str] = ()) -> Route:
+        self.asked.append(among)
+        return Route(order=tuple(among), decision={})
+
+    def learn(self, request: ChatRequest, route: Route, outcome: ChatResponse | Exception) -> None:
+        pass
+
+
+async def test_a_router_chooses_among_the_models_that_have_their_keys(
+    client: httpx2.AsyncClient, store: MemoryLedgerStore
+) -> None:
+    router = ListedRouter("openai:gpt-x", "mock:One.", "mock:Two.")
+    routed = gateway(client, store)
+    routed.lent = Lent(router=router)
+    model = await routed.model("router:")
+    assert model is not None
+    response = await model.respond(ask())
+    assert (response.text, response.notes) == (
+        "One.",
+        ("left out: openai:gpt-x needs a key, and OPENAI_API_KEY is not set",),
+    )
+    assert router.asked == [["mock:One.", "mock:Two."]]
+
+
+@pytest.mark.usefixtures("allow_loopback_requests")
+async def test_servers_with_a_model_of_the_same_name_share_nothing(
+    client: httpx2.AsyncClient, store: MemoryLedgerStore, tmp_path: Path
+) -> None:
+    shared = gateway(client, store)
+    cache = ResponseCache(DiskReplies(tmp_path / "replies.db", life=3600, size=1 << 20))
+    shared.lent = Lent(cache=cache)
+    async with ModelServer(always(chat_reply("One."))) as one, ModelServer(always(chat_reply("Two."))) as two:
+        texts = []
+        for server in (one, two, one):
+            model = await shared.model(f"{server.url}/v1#tiny")
+            assert model is not None
+            texts.append((await model.respond(ask())).text)
+        assert texts == ["One.", "Two.", "One."]
+        assert (len(one.requests), len(two.requests)) == (1, 1)
+        assert [request.json["model"] for request in (*one.requests, *two.requests)] == ["tiny", "tiny"]
+        names = [f"compatible:{server.url.removeprefix('http://')}/tiny" for server in (one, two)]
+    assert [call.model for call in store.calls] == names
+    assert shared.names() == names
+    await cache.close()
+
+
+async def test_what_a_user_says_a_model_costs_is_for_its_server_alone(tmp_path: Path) -> None:
+    facts = tmp_path / "facts.json"
+    facts.write_text('{"https://a.example/v1#tiny": {"input_usd_per_million": 2, "output_usd_per_million": 4}}')
+    catalogue = Catalogue(overrides=read_overrides(facts), environment={})
+    prices = GivenPrices(catalogue.given_prices)
+    here, there = (read_target(f"https://{host}/v1#tiny", environment={}) for host in ("a.example", "b.example"))
+    tokens = Tokens(input=1_000_000)
+    assert prices.cost(here.provider, here.model, tokens) == 2
+    assert prices.cost(there.provider, there.model, tokens) is None
+    assert catalogue.facts(here.name).known
+    assert not catalogue.facts(there.name).known
+
+
+WEATHER = Tool(name="weather", description="", parameters={"type": "object"})
+BAD = [
+    (error_reply(404, "no", code="model_not_found"), ask(), "is not there (HTTP 404)", "check its name"),
+    (error_reply(401, KEY), ask(), "refused the key (HTTP 401)", "set {key}, or check it"),
+    (error_reply(403, KEY), ask(), "refused the key (HTTP 403)", "set {key}, or check it"),
+    (error_reply(400, "it exceeds the available context size"), ask(), "cannot read so much", "larger context"),
+    (error_reply(400, "no", code="context_length_exceeded"), ask(), "cannot read so much", "larger context"),
+    (tool_reply("weather", "[1]"), ask(tools=(WEATHER,)), "'weather' with arguments that are no JSON", "call tools"),
+    (tool_reply("bomb", "{}"), ask(tools=(WEATHER,)), "was not given: 'bomb'", "call tools"),
+    (chat_reply(""), ask(), "gave an empty reply", "choose another model"),
+    (ServerReply(body=b"<html>"), ask(), "gave no usable reply", "check that its address is its API's"),
+    (error_reply(400, "too hot"), ask(temperature=9.0), "cannot do what was asked (HTTP 400)", "check temperature"),
+]
+
+
+@pytest.mark.usefixtures("allow_loopback_requests")
+@pytest.mark.parametrize(("reply", "request_", "problem", "fix"), BAD)
+async def test_bad_input_is_told_with_provider_model_and_fix(
+    reply: ServerReply, request_: ChatRequest, problem: str, fix: str, store: MemoryLedgerStore
+) -> None:
+    async with ModelServer(always(reply)) as server, httpx2.AsyncClient(trust_env=False) as client:
+        place = server.url.removeprefix("http://")
+        model = await opened(f"{server.url}/v1#tiny", client, store, INTELFORGE_LLM_API_KEY_127_0_0_1=KEY)
+        with pytest.raises(ModelError) as caught:
+            await model.respond(request_)
+    assert caught.value.message.startswith(f"compatible:{place}/tiny ")
+    assert problem in caught.value.message
+    assert fix.format(key="INTELFORGE_LLM_API_KEY_127_0_0_1") in caught.value.hint
+    assert KEY not in str(caught.value)
+
+
+async def test_a_prompt_over_the_window_is_told_with_model_window_and_fix(
+    client: httpx2.AsyncClient, store: MemoryLedgerStore
+) -> None:
+    name = "compatible:127.0.0.1:9/tiny"
+    catalogue = Catalogue(overrides={name: Override(context_window=100)}, environment={})
+    small = gateway(client, store)
+    small.lent = Lent(window=CatalogueWindow(catalogue=catalogue))
+    model = await small.model("http://127.0.0.1:9/v1#tiny")
+    assert model is not None
+    with pytest.raises(ModelError, match=rf"{name} has room for \d+ of its window of 100") as caught:
+        await model.respond(ask("word " * 500))
+    assert caught.value.error_code is ErrorCode.TOO_LARGE
+    assert "larger window" in caught.value.hint

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,8 @@ from intelforge.core.chat import (
     Text,
     TextDelta,
     Tokens,
+    Tool,
+    ToolCall,
 )
 from intelforge.core.errors import ErrorCode, IntelForgeError, InvalidInputError, ModelError, StorageError
 from intelforge.models.endpoint import Limits
@@ -41,6 +44,7 @@ from intelforge.testing.model_server import (
 )
 
 KEY = "sk-verysecret-0123456789"
+PLAIN_TOOL = Tool(name="weather", description="", parameters={})
 FINE = [Rule(reply="Fine.", tokens=Tokens(input=10, output=2))]
 
 
@@ -71,7 +75,8 @@ async def test_a_stream_comes_in_pieces_and_ends_with_the_whole(bench: GatewayBe
     assert (response.text, response.finish_reason) == ("Hello", FinishReason.STOP)
     assert response.tokens == Tokens(input=12, output=5)
     assert 0 < response.timings.first_token < response.timings.total
-    assert [(attempt.model, attempt.error) for attempt in response.attempts] == [("compatible:tiny", "")]
+    name = f"compatible:{server.url.removeprefix('http://')}/tiny"
+    assert [(attempt.model, attempt.error) for attempt in response.attempts] == [(name, "")]
     assert server.requests[0].json["stream_options"] == {"include_usage": True}
 
 
@@ -193,7 +198,7 @@ async def test_what_breaks_off_is_charged_as_it_was_reserved(bench: GatewayBench
     with pytest.raises(ProviderError):
         await events_of(model, ask(max_tokens=50))
     (call,) = bench.store.calls
-    assert call.cost_usd == call.reserved_usd > 50 * WRITTEN_USD
+    assert call.charged_usd == call.reserved_usd > 50 * WRITTEN_USD
 
 
 @pytest.mark.parametrize("fault", ["busy", "server", "unreachable", "key"])
@@ -225,7 +230,7 @@ async def test_a_stall_ends_in_time_and_names_the_setting(
     assert caught.value.partial is partial
     assert caught.value.error_code is ErrorCode.TIMED_OUT
     (call,) = bench.store.calls
-    assert call.cost_usd == call.reserved_usd
+    assert call.charged_usd == call.reserved_usd
 
 
 async def test_a_stalling_model_is_left_for_the_next_one(bench: GatewayBench) -> None:
@@ -295,6 +300,45 @@ async def test_a_broken_model_is_left_alone_until_it_is_well(bench: GatewayBench
     assert (await model.respond(ask())).text == "Fine."
 
 
+@pytest.mark.parametrize(
+    ("rule", "wish"),
+    [
+        (Rule(reply="no JSON"), {"output_schema": {"type": "object"}}),
+        (
+            Rule(tool=ToolCall(id="", name="bomb", arguments="{}")),
+            {"tools": (PLAIN_TOOL,)},
+        ),
+        (
+            Rule(tool=ToolCall(id="", name="weather", arguments="[1]")),
+            {"tools": (PLAIN_TOOL,)},
+        ),
+        (Rule(finish=FinishReason.LENGTH), {"max_tokens": 1}),
+    ],
+)
+async def test_replies_that_are_not_what_one_caller_asked_for_leave_the_model_to_others(
+    bench: GatewayBench, rule: Rule, wish: dict[str, Any]
+) -> None:
+    bench.retry = RetryPolicy(retries=0)
+    model = bench.chain(("a:x", [replace(rule, times=20), *FINE]))
+    for _ in range(10):
+        with pytest.raises(ProviderError, match="a:x"):
+            await model.respond(ask(**wish))
+    assert not bench.breakers["a:x"].open
+
+
+async def test_a_model_that_no_time_is_left_for_is_neither_charged_nor_blamed(bench: GatewayBench) -> None:
+    unasked = MockModel(FINE)
+    bench.limits = Limits(total=0.05)
+    with pytest.raises(ModelError, match="a:x did not answer in time; no time was left to ask b:y") as caught:
+        await bench.chain(("a:x", [Rule(fault="stall")]), ("b:y", unasked)).respond(ask())
+    assert caught.value.error_code is ErrorCode.TIMED_OUT
+    assert not unasked.requests
+    slow, late = bench.store.calls
+    assert slow.charged_usd == slow.reserved_usd > 0
+    assert late.charged_usd == 0.0
+    assert not bench.breakers["b:y"]._failed
+
+
 async def test_what_may_not_leave_goes_to_a_local_model_alone(bench: GatewayBench) -> None:
     mock = MockModel(FINE)
     with pytest.raises(ModelError) as caught:
@@ -302,6 +346,12 @@ async def test_what_may_not_leave_goes_to_a_local_model_alone(bench: GatewayBenc
     assert caught.value.error_code is ErrorCode.REFUSED
     assert mock.requests == []
     assert (await bench.chain(("a:x", mock), local=True).respond(ask(local_only=True))).cost_usd == 0.0
+
+
+async def test_a_chain_is_local_when_all_its_models_are(bench: GatewayBench) -> None:
+    here, away = bench.chain(("a:x", MockModel(FINE)), local=True), bench.chain(("b:y", MockModel(FINE)))
+    assert (here.local, away.local) == (True, False)
+    assert not replace(here, candidates=(*here.candidates, *away.candidates)).local
 
 
 async def test_images_go_to_models_that_see(bench: GatewayBench) -> None:
@@ -368,7 +418,7 @@ async def test_no_key_is_in_any_error_or_log(
     caplog.set_level(logging.DEBUG)
     planted = error_reply(status, f"key {KEY} is no good", headers={"location": "http://127.0.0.1:9/"})
     async with ModelServer(lambda request: planted) as server:
-        model = await bench.open(f"{server.url}/v1#tiny", INTELFORGE_LLM_API_KEY=KEY)
+        model = await bench.open(f"{server.url}/v1#tiny", INTELFORGE_LLM_API_KEY_127_0_0_1=KEY)
         with pytest.raises(IntelForgeError) as caught:
             await (events_of(model, ask()) if stream else model.respond(ask()))
     assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
@@ -377,7 +427,7 @@ async def test_no_key_is_in_any_error_or_log(
         assert KEY not in f"{error} {error!r} {vars(error)}"
         error = error.__cause__ or error.__context__
     assert KEY not in caplog.text
-    assert "compatible:tiny" in str(caught.value)
+    assert f"compatible:{server.url.removeprefix('http://')}/tiny" in str(caught.value)
     assert all(KEY not in f"{call}" for call in bench.store.calls)
 
 

@@ -1,18 +1,21 @@
 """A second request where the first is slow."""
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
 
-from intelforge.core.chat import ChatRequest, Done, StreamEvent, TextDelta, Tokens
+from intelforge.core.chat import ChatRequest, ChatResponse, Done, StreamEvent, TextDelta, Tokens
+from intelforge.core.errors import ModelError
 from intelforge.models.endpoint import Limits
 from intelforge.models.failures import ProviderError
+from intelforge.models.hedge import hedged
 from intelforge.models.ledger import CallState
 from intelforge.testing.gateway import GatewayBench, ask
 from intelforge.testing.mock_model import MockModel, Rule
-from intelforge.testing.model_server import ModelServer, ServerReply, ServerRequest, stream_reply
+from intelforge.testing.model_server import ModelServer, ServerReply, ServerRequest, chat_reply, stream_reply
 
 FINE = [Rule(reply="So it is.", tokens=Tokens(input=10, output=2))]
 STALLING = [Rule(fault="stall")]
@@ -25,8 +28,8 @@ async def test_the_next_model_is_heard_when_the_first_says_nothing(bench: Gatewa
     assert {attempt.model for attempt in response.attempts} == {"a:x", "b:y"}
     given_up, heard = bench.store.calls
     assert (given_up.state, heard.state) == (CallState.FAILED, CallState.SETTLED)
-    assert given_up.cost_usd == given_up.reserved_usd > 0
-    assert response.cost_usd == pytest.approx((given_up.cost_usd or 0) + (heard.cost_usd or 0))
+    assert given_up.charged_usd == given_up.reserved_usd > 0
+    assert response.cost_usd == pytest.approx(given_up.charged_usd + heard.charged_usd)
     assert any("asked b:y too" in note for note in response.notes)
 
 
@@ -91,6 +94,32 @@ async def test_the_connection_of_the_one_not_heard_is_closed_while_the_other_spe
     assert {call.state for call in bench.store.calls} == {CallState.FAILED, CallState.SETTLED}
 
 
+@pytest.mark.usefixtures("allow_loopback_requests")
+@pytest.mark.parametrize("slow", ["first", "second"])
+async def test_a_whole_reply_of_either_closes_the_connection_of_the_other(bench: GatewayBench, slow: str) -> None:
+    """The first is slow in either case: it never replies, or only when the second has been asked."""
+
+    def respond(request: ServerRequest) -> ServerReply:
+        if request.json["model"] == slow:
+            return ServerReply(hang=True)
+        return chat_reply("So it is.") if slow == "first" else delayed_reply("So it is.", 1.0)
+
+    bench.hedge_seconds = 0.05
+    async with ModelServer(respond) as server, asyncio.timeout(20):
+        model = await bench.open(f"{server.url}/v1#first, {server.url}/v1#second")
+        response = await model.respond(ask())
+        await server.left.acquire()
+        asked = [request.json for request in server.requests]
+    assert [body["model"] for body in asked] == ["first", "second"]
+    assert not any(body.get("stream") for body in asked)
+    assert response.text == "So it is."
+    assert response.model.endswith("second" if slow == "first" else "first")
+    assert {call.model: call.state for call in bench.store.calls} == {
+        f"{response.model.rpartition('/')[0]}/{slow}": CallState.FAILED,
+        response.model: CallState.SETTLED,
+    }
+
+
 async def test_leaving_while_both_run_gives_both_up(bench: GatewayBench) -> None:
     bench.hedge_seconds = 0.01
     task = asyncio.ensure_future(bench.chain(("a:x", STALLING), ("b:y", STALLING)).respond(ask()))
@@ -106,3 +135,40 @@ async def test_leaving_while_both_run_gives_both_up(bench: GatewayBench) -> None
 async def collected(events: AsyncGenerator[StreamEvent, None]) -> list[StreamEvent]:
     async with aclosing(events) as opened:
         return [event async for event in opened]
+
+
+def delayed_reply(text: str, seconds: float) -> ServerReply:
+    """A whole reply whose body begins after a while."""
+    return ServerReply(chunks=[seconds, chat_reply(text).body])
+
+
+async def test_who_leaves_while_the_slower_is_given_up_leaves_no_error_behind() -> None:
+    given_up, over = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncGenerator[StreamEvent, None]:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            given_up.set()
+            await over.wait()
+            raise ModelError("it failed", hint="try again") from None
+        yield TextDelta("")
+
+    async def quick() -> AsyncGenerator[StreamEvent, None]:
+        yield Done(ChatResponse(parts=(), model="b:y"))
+
+    async def consume() -> None:
+        async for _ in hedged(slow(), quick, seconds=0.0):
+            pass
+
+    left: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: left.append(context))
+    consuming = asyncio.create_task(consume())
+    await given_up.wait()
+    consuming.cancel()
+    await asyncio.wait([consuming])
+    del consuming
+    over.set()
+    await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+    gc.collect()
+    assert left == []

@@ -3,15 +3,19 @@
 import httpx2
 import pytest
 
-from intelforge.core.errors import ModelError
-from intelforge.models.key_binding import bound_client
+from intelforge.core.errors import ErrorCode, ModelError
+from intelforge.models.key_binding import bound_client, key_headers, with_key
 from intelforge.models.providers import PROVIDERS
-from intelforge.models.targets import read_target
+from intelforge.models.targets import Target, read_target
 from intelforge.testing.gateway import GatewayBench, ask
 from intelforge.testing.model_server import ModelServer, ServerReply, chat_reply
 
 KEY = "sk-verysecret-0123456789"
-OPENAI = read_target("openai:gpt-x", environment={"OPENAI_API_KEY": KEY})
+OPENAI = with_key(read_target("openai:gpt-x", environment={}), {"OPENAI_API_KEY": KEY})
+
+
+def keyed(url: str, **secrets: str) -> Target:
+    return with_key(read_target(url, environment={}), secrets)
 
 
 @pytest.fixture
@@ -58,7 +62,7 @@ async def test_a_redirect_is_not_followed(bench: GatewayBench, status: int) -> N
     async with ModelServer(lambda request: chat_reply("Hello.")) as other:
         away = ServerReply(status=status, headers={"location": f"{other.url}/v1/chat/completions"})
         async with ModelServer(lambda request: away) as server:
-            model = await bench.open(f"{server.url}/v1#tiny", INTELFORGE_LLM_API_KEY=KEY)
+            model = await bench.open(f"{server.url}/v1#tiny", INTELFORGE_LLM_API_KEY_127_0_0_1=KEY)
             with pytest.raises(ModelError, match="redirect"):
                 await model.respond(ask())
         assert other.requests == []
@@ -83,6 +87,87 @@ async def test_an_address_in_the_environment_does_not_lead_it_away(
     assert request.url.host == httpx2.URL(PROVIDERS[scheme].base_url).host
     assert request.headers["authorization"] == f"Bearer {KEY}"
     assert "sk-of-this-machine" not in str(request.headers.raw)
+
+
+@pytest.mark.parametrize("scheme", sorted(PROVIDERS))
+def test_each_provider_has_its_address_and_sends_its_key_in_its_header(scheme: str) -> None:
+    target = keyed(f"{scheme}:@vendor/name", **{PROVIDERS[scheme].keys[-1]: f" {KEY} "})
+    assert target.base_url.startswith("https://")
+    assert target.name == f"{scheme}:@vendor/name"
+    headers = key_headers(target)
+    assert headers[PROVIDERS[scheme].header].removeprefix("Bearer ") == KEY
+
+
+def test_portkey_spends_the_virtual_key_that_is_named() -> None:
+    secrets = {"PORTKEY_API_KEY": KEY, "PORTKEY_VIRTUAL_KEY": "openai-1a2b3c"}
+    plain = key_headers(keyed("portkey:gpt-x", **secrets))
+    assert plain == {"x-portkey-api-key": KEY, "x-portkey-virtual-key": "openai-1a2b3c"}
+    named = key_headers(keyed("portkey:@team/gpt-x", **secrets))
+    assert named == {"x-portkey-api-key": KEY, "x-portkey-provider": "@team"}
+    with pytest.raises(ModelError) as caught:
+        keyed("portkey:gpt-x", PORTKEY_API_KEY=KEY)
+    assert caught.value.error_code is ErrorCode.REFUSED
+    assert "PORTKEY_VIRTUAL_KEY" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://gpu.example.com/v1#tiny", "INTELFORGE_LLM_API_KEY_GPU_EXAMPLE_COM"),
+        ("https://gpu.example.com:8443/v1#tiny", "INTELFORGE_LLM_API_KEY_GPU_EXAMPLE_COM_8443"),
+        ("http://127.0.0.1:8000/v1#tiny", "INTELFORGE_LLM_API_KEY_127_0_0_1"),
+        ("http://localhost:8000/v1#tiny", "INTELFORGE_LLM_API_KEY_LOCALHOST_8000"),
+    ],
+)
+def test_a_server_has_a_key_of_its_own(url: str, name: str) -> None:
+    assert keyed(url, **{name: KEY}).key == KEY
+    elsewhere = keyed("https://other.example.com/v1#tiny", INTELFORGE_LLM_API_KEY="for all?", **{name: KEY})
+    assert not elsewhere.key
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed", "sent"),
+    [
+        ("gpu.lan", (), False),
+        ("gpu.lan", ("gpu.lan",), True),
+        ("gpu.lan", ("gpu.lan:8000",), True),
+        ("gpu.lan", ("gpu.lan:9000",), False),
+        ("192.168.1.7", (), False),
+        ("192.168.1.7", ("192.168.1.7",), True),
+        ("8.8.8.8", ("8.8.8.8",), False),
+        ("127.0.0.1", (), True),
+        ("localhost", (), True),
+    ],
+)
+def test_over_plain_http_a_key_goes_to_this_machine_and_to_allowed_ones_alone(
+    host: str, allowed: tuple[str, ...], sent: bool
+) -> None:
+    target = read_target(f"http://{host}:8000/v1#tiny", environment={})
+    secrets = {target.key_name: KEY}
+    if sent:
+        assert with_key(target, secrets, allow_hosts=allowed).key == KEY
+        return
+    with pytest.raises(ModelError, match=f"{host} would go over plain http") as caught:
+        with_key(target, secrets, allow_hosts=allowed)
+    assert caught.value.error_code is ErrorCode.REFUSED
+    assert "https://" in caught.value.hint
+    assert "allow_hosts" in caught.value.hint
+    assert KEY not in str(caught.value)
+    assert not with_key(target, {}, allow_hosts=allowed).key  # a server that wants none is asked all the same
+
+
+@pytest.mark.usefixtures("allow_loopback_requests")
+async def test_two_servers_are_sent_the_key_of_each(bench: GatewayBench) -> None:
+    async with (
+        ModelServer(lambda request: chat_reply("One.")) as one,
+        ModelServer(lambda request: chat_reply("Two.")) as two,
+    ):
+        ports = [server.url.rpartition(":")[2] for server in (one, two)]
+        keys = {f"INTELFORGE_LLM_API_KEY_127_0_0_1_{port}": f"{KEY}-{port}" for port in ports}
+        for server in (one, two):
+            await (await bench.open(f"{server.url}/v1#tiny", **keys)).respond(ask())
+    sent = [server.requests[0].headers["authorization"] for server in (one, two)]
+    assert sent == [f"Bearer {KEY}-{port}" for port in ports]
 
 
 @pytest.mark.usefixtures("allow_loopback_requests")

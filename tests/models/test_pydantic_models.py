@@ -2,6 +2,7 @@
 
 import json
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -162,6 +163,51 @@ async def test_thinking_and_all_kinds_of_tokens_come_back(exchange: Exchange) ->
     assert response.tokens == Tokens(input=12, output=5, cache_read=4, thinking=3)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("scheme", "told", "written"),
+    [
+        ("gemini", {"total_tokens": 60}, Tokens(output=48, thinking=43)),
+        ("gemini", {"total_tokens": 17}, Tokens(output=5)),
+        ("gemini", {"total_tokens": 3}, Tokens(output=5)),
+        (
+            "openai",
+            {"total_tokens": 17, "completion_tokens_details": {"reasoning_tokens": 3}},
+            Tokens(output=5, thinking=3),
+        ),
+        (
+            "xai",
+            {"total_tokens": 60, "completion_tokens_details": {"reasoning_tokens": 43}},
+            Tokens(output=48, thinking=43),
+        ),
+    ],
+)
+async def test_thinking_that_only_the_total_has_is_charged(
+    scheme: str, told: dict[str, Any], written: Tokens, stream: bool, exchange: Exchange
+) -> None:
+    body = chat_reply("Fine.").json
+    body["usage"] |= told
+    if not stream:
+        reply = ServerReply(body=json.dumps(body).encode())
+        response = await exchange.respond(f"{scheme}:m", ask(max_tokens=64), reply)
+    else:
+        last = json.dumps({**body, "object": "chat.completion.chunk", "choices": []})
+        pieces = [stream_chunk({"content": "Fine."}), stream_chunk({}, finish="stop"), f"data: {last}\n\n".encode()]
+        reply = ServerReply(headers={"content-type": "text/event-stream"}, chunks=[*pieces, b"data: [DONE]\n\n"])
+        *_, end = await exchange.stream(f"{scheme}:m", ask(max_tokens=64), reply)
+        assert isinstance(end, Done)
+        response = end.response
+    assert response.tokens == replace(written, input=12)
+
+
+@pytest.mark.parametrize("model", ["gemini:m", "openrouter:google/m"])
+async def test_the_total_of_a_reply_that_departs_from_openai_s_form_counts_too(model: str, exchange: Exchange) -> None:
+    body = with_provider(chat_reply("Fine.")).json
+    body |= {"service_tier": "gold", "usage": {**body["usage"], "total_tokens": 60}}
+    response = await exchange.respond(model, ask(max_tokens=64), ServerReply(body=json.dumps(body).encode()))
+    assert response.tokens == Tokens(input=12, output=48, thinking=43)
+
+
 async def test_thinking_is_streamed(exchange: Exchange) -> None:
     chunks = [
         stream_chunk({"reasoning_content": "Hm."}),
@@ -229,7 +275,7 @@ async def test_what_was_not_sent_is_told_from_what_may_have_been_done(
             await model.respond(ask())
     assert caught.value.kind is kind
     (call,) = bench.store.calls
-    assert call.cost_usd == (0.0 if kind is Failure.UNREACHABLE else call.reserved_usd)
+    assert call.charged_usd == (0.0 if kind is Failure.UNREACHABLE else call.reserved_usd)
 
 
 def anthropic_reply(content: list[dict[str, Any]], stop: str) -> ServerReply:

@@ -135,6 +135,14 @@ async def test_no_key_is_in_the_file_and_requests_with_one_are_found_all_the_sam
     assert (await (await replay(file, client)).respond(ask(f"What is {KEY}?"))).text == "It is ***."
 
 
+@pytest.mark.parametrize("text", ["two\u2028lines", "two\u0085lines", "half \ud83d"])
+async def test_any_characters_are_had_again(
+    bench: GatewayBench, file: Path, client: httpx2.AsyncClient, text: str
+) -> None:
+    await recorded(bench, file, Rule(reply=f"you said {text}")).respond(ask(text))
+    assert (await (await replay(file, client)).respond(ask(text))).text == f"you said {text}"
+
+
 async def test_an_image_is_kept_as_its_hash(bench: GatewayBench, file: Path) -> None:
     picture = Message(role=Role.USER, parts=(Image(data=b"png" * 99, media_type="image/png"),))
     await recorded(bench, file, Rule(reply="A cat.")).respond(ChatRequest(messages=(picture,)))
@@ -156,7 +164,16 @@ async def test_the_gateway_records_when_it_is_told_to(file: Path, client: httpx2
     assert (await (await replay(file, client)).respond(ask())).text == "Fine."
 
 
-@pytest.mark.parametrize("text", ["{}", '{"key": "a"}', "no json", '{"key": "a", "request": {}, "reply": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        '{"key": "a"}',
+        "no json",
+        '{"key": "a", "request": {}, "reply": {}}',
+        '{"key": "a", "request": 5, "error": {"code": "model_failed", "message": "", "hint": ""}}',
+    ],
+)
 def test_what_is_no_recording_is_refused_with_its_line(tmp_path: Path, text: str) -> None:
     file = tmp_path / "odd.jsonl"
     file.write_text(f"\n{text}\n")

@@ -127,6 +127,14 @@ def test_the_sum_of_failures_keeps_a_code_they_share() -> None:
     assert all_failed([only]) is only
 
 
+def test_the_sum_of_failures_may_be_tried_again_when_the_first_model_may() -> None:
+    busy = [failure(Failure.BUSY, "a:x", hint="", retry_after=wait) for wait in (7.0, 3.0, None)]
+    summed = all_failed(busy)
+    assert isinstance(summed, ModelError)
+    assert (summed.error_code, summed.retry_after) == (ErrorCode.RATE_LIMITED, 3.0)
+    assert getattr(all_failed([failed(), failed()]), "retry_after", 0) is None
+
+
 class BudgetSpentError(IntelForgeError):
     """An error of another part, which its callers look for."""
 

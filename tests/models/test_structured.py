@@ -205,7 +205,7 @@ async def test_a_malformed_tool_call_is_an_error_that_names_model_and_tool(
         model = await bench.open(f"{server.url}/v1#tiny")
         with pytest.raises(ModelError, match=problem) as caught:
             await model.respond(ask(tools=(WEATHER,)))
-    assert "compatible:tiny" in caught.value.message
+    assert f"compatible:{server.url.removeprefix('http://')}/tiny" in caught.value.message
     assert caught.value.hint
 
 
@@ -293,6 +293,60 @@ async def test_what_was_measured_counts_before_what_the_provider_claims(bench: G
     response = await bench.chain(("a:x", mock)).respond(ask(tools=(WEATHER,)))
     assert response.tool_calls[0].name == "weather"
     assert mock.requests[0].tools == ()
+
+
+@pytest.mark.usefixtures("allow_loopback_requests")
+async def test_what_a_provider_says_its_model_lacks_is_remembered(bench: GatewayBench) -> None:
+    def respond(request: ServerRequest) -> ServerReply:
+        if "tools" in request.json:
+            return error_reply(400, "tiny does not support tools")
+        return chat_reply('{"tool": "weather", "arguments": {"city": "Oslo"}}')
+
+    async with ModelServer(respond) as server:
+        model = await bench.open(f"{server.url}/v1#tiny")
+        for _ in range(2):
+            response = await model.respond(ask(tools=(WEATHER,)))
+            assert response.tool_calls[0].name == "weather"
+            assert response.notes == ()
+    assert ["tools" in request.json for request in server.requests] == [True, False, False]
+
+
+@pytest.mark.usefixtures("allow_loopback_requests")
+async def test_one_tool_that_is_described_wrongly_switches_no_others_off(bench: GatewayBench) -> None:
+    def respond(request: ServerRequest) -> ServerReply:
+        tools = request.json.get("tools", [])
+        if any(tool["function"]["name"] == "odd" for tool in tools):
+            return error_reply(400, "Invalid schema for function 'odd': 'uri' is not a valid format")
+        said = '{"tool": "odd", "arguments": {}}'
+        if request.json.get("stream"):
+            return stream_reply([said])
+        return tool_reply("weather", "{}") if tools else chat_reply(said)
+
+    odd = Tool(name="odd", description="", parameters={"type": "object", "format": "uri"})
+    async with ModelServer(respond) as server:
+        model = await bench.open(f"{server.url}/v1#tiny")
+        response = await model.respond(ask(tools=(odd,)))
+        assert response.tool_calls[0].name == "odd"
+        (note,) = response.notes
+        assert f"compatible:{server.url.removeprefix('http://')}/tiny does not take the tool 'odd'" in note
+        other = await model.respond(ask(tools=(WEATHER,)))
+        assert (other.tool_calls[0].name, other.notes) == ("weather", ())
+        assert isinstance(model, GatewayModel)
+        streamed = await events_of(model, ask(tools=(odd,)))
+        assert isinstance(streamed[-1], Done)
+        assert streamed[-1].response.notes == response.notes
+    assert ["tools" in request.json for request in server.requests] == [True, False, True, True, False]
+
+
+@pytest.mark.usefixtures("allow_loopback_requests")
+async def test_a_wrong_tool_that_words_do_not_help_is_named(bench: GatewayBench) -> None:
+    wrong = error_reply(400, f"Invalid schema for function 'weather' in sk-{'0' * 20}")
+    async with ModelServer(lambda request: wrong) as server:
+        model = await bench.open(f"{server.url}/v1#tiny")
+        with pytest.raises(ProviderError, match=r"/tiny does not take the tool 'weather' as it is described") as caught:
+            await model.respond(ask(tools=(WEATHER,)))
+    assert "mend its parameters" in caught.value.hint
+    assert "sk-0" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("allow_loopback_requests")

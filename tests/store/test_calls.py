@@ -274,6 +274,69 @@ async def test_the_supervisor_goes_on_while_the_database_cannot_be_read(
         await done.wait()
 
 
+async def made(calls: Calls, *entries: Entry) -> None:
+    """Reserved, and settled unless they are under way."""
+    for entry in entries:
+        await calls.reserve(replace(entry, state="reserved", cost_usd=None))
+        if entry.state != "reserved":
+            await calls.settle(entry)
+    await calls.flush()
+
+
+async def test_finished_calls_are_forgotten_when_they_are_old_a_few_at_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intelforge.store.calls.FORGOTTEN_AT_ONCE", 3)
+    keep = timedelta(days=400)
+    calls = Calls(database, owner=HERE, keep=keep, clock=lambda: AT)
+    budgets = Budgets(database, clock=lambda: AT)
+    await budgets.set(Budget(period=Period.TOTAL, limit_usd=1.0))
+    old = [settled(Entry(id=f"old{number}", at=AT - keep - timedelta(seconds=number + 1))) for number in range(5)]
+    await made(calls, *old, settled(Entry(id="new", at=AT - keep)), Entry(id="open", at=AT - 2 * keep))
+    before = await budgets.statuses()
+    assert [await calls.forget_old() for _ in range(3)] == [3, 2, 0]
+    assert [row["id"] for row in await calls.all()] == ["open", "new"]
+    assert await budgets.statuses() == before
+    assert before[0].standings[0].spent_usd == 6 * 0.0025
+    await calls.settle(settled(Entry(id="open")))
+    await calls.flush()
+    assert (await budgets.statuses())[0].standings[0].spent_usd == 7 * 0.0025
+    assert await Calls(database).forget_old() == 0
+    await calls.close()
+
+
+async def test_the_oldest_are_forgotten_first_and_once_by_two_at_the_same_time(database: Database) -> None:
+    first, second = (Calls(database, owner=HERE, keep=timedelta(days=400), clock=lambda: AT) for _ in range(2))
+    years = [settled(Entry(id=f"c{number}", at=AT - timedelta(days=365 * number))) for number in range(6)]
+    await made(first, *years)
+    assert sum(await asyncio.gather(first.forget_old(), second.forget_old())) == 4
+    assert [row["id"] for row in await first.all()] == ["c1", "c0"]
+    await first.close()
+    await second.close()
+
+
+async def test_the_supervisor_forgets_until_nothing_old_is_left(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intelforge.store.calls.FORGOTTEN_AT_ONCE", 2)
+    monkeypatch.setattr("intelforge.store.calls.SUPERVISION_SECONDS", 0.0)
+    calls = Calls(database, owner=HERE, keep=timedelta(days=400), clock=lambda: AT)
+    await made(calls, *(settled(Entry(id=f"c{number}", at=AT - timedelta(days=401))) for number in range(5)))
+    done, forget_old = asyncio.Event(), calls.forget_old
+
+    async def forgotten() -> int:
+        number = await forget_old()
+        if not number:
+            done.set()
+        return number
+
+    monkeypatch.setattr(calls, "forget_old", forgotten)
+    async with asyncio.timeout(20), calls.supervised():
+        await done.wait()
+    assert await calls.all() == []
+    await calls.close()
+
+
 @pytest.mark.usefixtures("database")
 async def test_writing_ends_although_everything_is_being_cancelled(migrated_url: str, tmp_path: Path) -> None:
     """As when Ctrl-C ends the event loop."""

@@ -4,24 +4,32 @@
 """
 
 import asyncio
+import math
 import os
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, suppress
 
 import pytest
 
-from intelforge.core.chat import Accounting
+from intelforge.core.accounting import on_behalf_of
+from intelforge.core.chat import Accounting, Tokens
 from intelforge.core.costs import EACH, Budget, Period, Scope
 from intelforge.core.errors import BudgetError, ModelError
+from intelforge.index.model_context import RemoteCall
+from intelforge.models.endpoint import Endpoint, Limits
 from intelforge.models.ledger import Ledger
+from intelforge.models.meter import ModelMeter
+from intelforge.models.protocol import Exchange
 from intelforge.store.budgets import Budgets
 from intelforge.store.calls import Calls
 from intelforge.store.database import Database
 from intelforge.store.leases import process_name
+from intelforge.testing.gateway import FlatPrices, ask
 from intelforge.testing.ledger import discrepancies
+from intelforge.testing.mock_model import MockModel, Rule
 
 ROUNDS = int(os.environ.get("INTELFORGE_TEST_ROUNDS", "5"))
 CALLS = 100
@@ -151,6 +159,56 @@ async def test_whatever_becomes_of_calls_the_spend_stays_below_the_cap(emptied: 
     await calls.close()
     assert await discrepancies(emptied) == []
     assert {row["state"] for row in await calls.all()} == {"settled", "failed"}
+
+
+async def test_whatever_servers_tell_the_spend_stays_below_the_cap(emptied: Database, calls: Calls) -> None:
+    """Chats and embeddings at once, whose counts are true, missing or absurd."""
+    ledger, budgets = Ledger(calls), Budgets(emptied)
+    await budgets.set(Budget(scope=Scope(user=EACH), period=Period.TOTAL, limit_usd=CAP))
+    meter = ModelMeter(ledger, FlatPrices())
+    for number in range(ROUNDS):
+        chance = random.Random(number)
+
+        def told(chance: random.Random = chance) -> int:
+            return chance.choice([-1, 0, 5, 900, 4_000, 10**9])
+
+        async def chat(user: str, told: Callable[[], int] = told) -> None:
+            tokens = Tokens(input=told(), output=told(), thinking=max(0, told()))
+            endpoint = Endpoint(
+                name="a:m",
+                provider="a",
+                model="m",
+                local=False,
+                client=MockModel([Rule(reply="Fine.", tokens=tokens)]),
+                ledger=ledger,
+                prices=FlatPrices(),
+                limits=Limits(max_tokens=4_000),
+            )
+            exchange = Exchange(request=ask(accounting=Accounting(user=user)), stream=False, deadline=math.inf)
+            with suppress(BudgetError):
+                async for _ in endpoint.run(exchange):
+                    pass
+
+        async def embed(user: str, told: Callable[[], int] = told) -> None:
+            call = RemoteCall(purpose="embed", provider="a", model="e", tokens=3_000, local=False)
+            with suppress(BudgetError), on_behalf_of(Accounting(user=user)):
+                async with meter(call) as spent:
+                    await asyncio.sleep(0)
+                    spent.input_tokens = told()
+
+        user = f"u{number}"
+        some = chance.choices([chat, embed], weights=[1, 3], k=CALLS)
+        await asyncio.gather(*(one(user) for one in some))
+    await calls.flush()
+    assert await discrepancies(emptied) == []
+    (status,) = await budgets.statuses()
+    assert len(status.standings) == ROUNDS
+    for standing in status.standings:
+        assert 0 < standing.spent_usd <= CAP
+        assert standing.refused > 0
+    rows = await calls.all()
+    assert {row["kind"] for row in rows} == {"chat", "embedding"}
+    assert all(0 < row["charged_usd"] <= row["reserved_usd"] for row in rows)
 
 
 async def test_processes_share_a_budget_and_a_killed_one_s_calls_are_settled(

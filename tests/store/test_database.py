@@ -14,6 +14,7 @@ from intelforge.store.facts import Facts
 from intelforge.store.index_versions import IndexVersions
 from intelforge.store.migrations import HEAD, KNOWN
 from intelforge.store.migrations.run import configuration, upgrade
+from intelforge.store.sources import Sources
 from intelforge.store.tables import Table
 
 OPEN = """
@@ -42,6 +43,12 @@ BEFORE_VERSIONS = text(
 BEFORE_BUDGETS = text(
     "INSERT INTO model_calls (id, model, purpose, state, reserved_usd, cost_usd, input_tokens, output_tokens, seconds, "
     "error, at) VALUES (:id, 'openai:m', :purpose, :state, 0.01, :cost, 0, 0, 0, '', '2026-01-01 00:30:00+00:00')"
+)
+
+
+BEFORE_LOCAL_MODELS = text(
+    "INSERT INTO sources (id, kind, uri, options, access, created_at, error) VALUES ('s1', 'folder', '/data', '{}', "
+    "'[\"*\"]', '2026-01-01 00:00:00+00:00', '')"
 )
 
 
@@ -116,6 +123,15 @@ async def test_calls_that_were_counted_in_dollars_are_counted_in_nano_dollars(da
         costs = await connection.execute(text("SELECT cost_usd, reserved_usd FROM model_calls ORDER BY id"))
         assert [tuple(row) for row in costs] == [(0.0025, 0.01), (None, 0.01), (None, 0.01)]
         await connection.run_sync(upgrade)
+
+
+async def test_sources_of_an_older_workspace_may_go_to_any_model(database: Database) -> None:
+    async with database._writer.begin() as connection:
+        await connection.run_sync(lambda sync: command.downgrade(configuration(sync), "0005"))
+        await connection.execute(BEFORE_LOCAL_MODELS)
+    async with database._writer.begin() as connection:
+        await connection.run_sync(upgrade)
+    assert [source.local_models_only for source in await Sources(database).all()] == [False]
 
 
 async def test_a_workspace_of_a_newer_version_is_refused_with_the_way_out(

@@ -162,3 +162,28 @@ async def test_more_chunks_than_one_statement_takes_are_found(documents: Documen
     await recorder.put({"a": ONE})
     keys = [(ONE.id, ordinal) for ordinal in range(2 * CHUNKS_AT_ONCE + 1)]
     assert set(await documents.chunks(keys)) == {(ONE.id, chunk.ordinal) for chunk in ONE.chunks}
+
+
+async def test_a_text_may_only_go_to_local_models_when_one_source_that_has_it_says_so(
+    sources: Sources, documents: Documents, items: Items, recorder: Recorder
+) -> None:
+    both, open_, own = make_document("in both"), make_document("in the open one"), make_document("in the other")
+    await recorder.put({"a": both, "b": open_})
+    limited = await sources.add(Source(id="s2", kind=SourceKind.FOLDER, uri="/contracts", local_models_only=True))
+    await Recorder(items, limited).put({"a": both, "c": own})
+    every = [both.id, open_.id, own.id]
+    assert await documents.local_only(every) == {both.id, own.id}
+    await Recorder(items, limited).drop(["a"])
+    assert await documents.local_only(every) == {own.id}
+    await sources.limit_models("s2", local_only=False)
+    assert await documents.local_only(every) == set()
+
+
+async def test_what_no_source_has_any_more_goes_to_no_model_elsewhere(
+    sources: Sources, source: Source, documents: Documents, recorder: Recorder
+) -> None:
+    gone = make_document("taken away while it is asked about")
+    await recorder.put({"a": gone})
+    assert await documents.local_only([gone.id]) == set()
+    await sources.remove(source.id)
+    assert await documents.local_only([gone.id, "purged"]) == {gone.id, "purged"}

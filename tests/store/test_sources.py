@@ -60,3 +60,13 @@ async def test_removing_a_source_takes_its_items_with_it(sources: Sources, items
     assert await items.counts() == {}
     await sources.add(source)
     assert await items.known(source.id) == {}
+
+
+async def test_local_models_only_is_taken_back_by_its_own_name_alone(sources: Sources, source: Source) -> None:
+    limited = await sources.add(replace(source, local_models_only=True))
+    assert limited == replace(source, local_models_only=True)
+    assert await sources.add(source) == limited
+    await sources.limit_models(source.id, local_only=False)
+    assert await sources.all() == [source]
+    await sources.limit_models(source.id, local_only=True)
+    assert await sources.get(source.id) == limited

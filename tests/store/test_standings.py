@@ -4,10 +4,11 @@ import pytest
 
 from intelforge.core.errors import StorageError
 from intelforge.core.reports import BuildReason
-from intelforge.core.values import Source
+from intelforge.core.values import Source, SourceKind
 from intelforge.store.database import Database
 from intelforge.store.documents import Documents
 from intelforge.store.index_versions import IndexVersions
+from intelforge.store.items import Items
 from intelforge.store.sources import Sources
 from intelforge.store.standings import KEPT_SECONDS, RECENT_SECONDS, Counts, Standing, Standings
 from intelforge.testing.documents import make_document
@@ -121,10 +122,10 @@ async def test_an_indexed_document_no_item_has_is_abandoned(standings: Standings
 
 async def test_embedding_goes_on_where_it_stopped(standings: Standings, recorder: Recorder) -> None:
     await recorder.put({"a": ONE, "b": TWO})
-    assert await standings.unembedded(limit=9) == []
+    assert await standings.unembedded(limit=9, local=True) == []
     await standings.set_indexed({ONE.id: 0, TWO.id: 0})
     await standings.set_embedded({ONE.id: 1, TWO.id: 1})
-    assert await standings.unembedded(limit=9) == [(ONE.id, 1)]
+    assert await standings.unembedded(limit=9, local=True) == [(ONE.id, 1)]
 
 
 async def test_a_document_that_left_the_index_has_no_vectors(standings: Standings, recorder: Recorder) -> None:
@@ -163,7 +164,7 @@ async def test_versions_stand_each_for_itself(database: Database, standings: Sta
     assert set(await other.unindexed(limit=9)) == {ONE.id, TWO.id}
     assert await other.counts() == Counts(documents=2, chunks=3, indexed=0, embedded=0)
     await other.set_indexed({ONE.id: 0})
-    assert await other.unembedded(limit=9) == [(ONE.id, 0)]
+    assert await other.unembedded(limit=9, local=True) == [(ONE.id, 0)]
     await other.forget([ONE.id])
     assert await standings.counts() == Counts(documents=2, chunks=3, indexed=3, embedded=2)
 
@@ -180,3 +181,22 @@ async def test_a_document_only_the_version_before_holds_is_purged(
     await sources.remove(source.id)
     assert await documents.purge() == 1
     assert await Standings(database, first.number).all() == {}
+
+
+async def test_what_may_only_go_to_local_models_is_withheld_from_others(
+    sources: Sources, source: Source, standings: Standings, items: Items, recorder: Recorder
+) -> None:
+    limited = await sources.add(Source(id="s2", kind=SourceKind.FOLDER, uri="/contracts", local_models_only=True))
+    await recorder.put({"b": TWO})
+    await Recorder(items, limited).put({"a": ONE})
+    counts = await standings.counts()
+    assert (counts.withheld, counts.left(local=True), counts.left(local=False)) == (2, 3, 1)
+    await standings.set_indexed({ONE.id: 0, TWO.id: 0})
+    assert await standings.unembedded(limit=9, local=False) == [(TWO.id, 0)]
+    assert len(await standings.unembedded(limit=9, local=True)) == 2
+    await standings.set_embedded({ONE.id: 1, TWO.id: 1})
+    counts = await standings.counts()
+    assert (counts.withheld, counts.left(local=True), counts.left(local=False)) == (1, 1, 0)
+    await sources.limit_models("s2", local_only=False)
+    assert (await standings.counts()).withheld == 0
+    assert await standings.unembedded(limit=9, local=False) == [(ONE.id, 1)]

@@ -111,7 +111,20 @@ async def test_it_is_the_same_each_time(tmp_path: Path, store: MemoryLedgerStore
 
 
 @pytest.mark.parametrize(
-    "rule", [{"rely": "x"}, {"fault": "flood"}, {"when": "("}, {"finish": "never"}, {"tokens": {"in": 1}}, 7]
+    "rule",
+    [
+        {"rely": "x"},
+        {"fault": "flood"},
+        {"when": "("},
+        {"finish": "never"},
+        {"tokens": {"in": 1}},
+        {"tokens": {"input": "1"}},
+        {"reply": 5},
+        {"times": "2"},
+        {"tool": "weather"},
+        {"fault": "busy", "retry_after": "1"},
+        7,
+    ],
 )
 async def test_a_script_that_makes_no_sense_is_refused(tmp_path: Path, store: MemoryLedgerStore, rule: Any) -> None:
     with pytest.raises(ConfigError, match="script"):

@@ -1,5 +1,7 @@
 """The documents of a workspace that one caller may see, as answering needs them."""
 
+from collections.abc import Collection
+
 from intelforge.core.errors import NotFoundError
 from intelforge.core.values import SearchResult
 from intelforge.index.hits import Retriever, Scope
@@ -28,3 +30,7 @@ class ScopedLibrary:
         if text is None:
             raise NotFoundError(f"the document {document_id} is gone", hint="ask again")
         return text
+
+    async def local_only(self, document_ids: Collection[str]) -> set[str]:
+        """By what is said now of the sources that have them, in the caller's scope or not."""
+        return await self._documents.local_only(document_ids)

@@ -1,6 +1,6 @@
-"""What answering needs from the outside: a library to search and read, and optionally sentence embeddings."""
+"""What answering needs from the outside: a library to search and read, and who embeds and judges sentences."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +10,9 @@ from intelforge.core.values import SearchResult
 
 Embed = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
 """Vectors of the texts in their order: shape (len(texts), dimensions), rows of unit length."""
+
+Judge = Callable[[str, float], None]
+"""Is told how well the reply of a routed call, by its id, is borne out by what it cites: from 0 to 1."""
 
 
 class Library(Protocol):
@@ -24,4 +27,8 @@ class Library(Protocol):
 
         Raises NotFoundError when it went away since the search; its hits are then left out.
         """
+        ...
+
+    async def local_only(self, document_ids: Collection[str]) -> Collection[str]:
+        """Those of these documents that may only go to models on this machine."""
         ...

@@ -24,6 +24,7 @@ COVERED: Final = 0.7
 """Share that the cited passages hold as a whole."""
 MAX_QUOTE: Final = 600
 """characters"""
+SHARES: Final[Mapping[Verdict, float]] = {Verdict.SUPPORTED: 1.0, Verdict.PARTLY: 0.5, Verdict.UNSUPPORTED: 0.0}
 
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
 
@@ -54,6 +55,11 @@ def verify(
     by_number = {passage.number: passage for passage in passages}
     quotes = {number: list(_quotes(by_number[number], texts)) for number in _cited(draft) if number in by_number}
     return tuple(_verified(each, by_number, quotes, texts) for each in draft)
+
+
+def borne_out(sentences: Sequence[Sentence]) -> float:
+    """To what share they rest on what they cite, from 0 to 1; a partly supported one counts half. There is one."""
+    return sum(SHARES[each.verdict] for each in sentences) / len(sentences)
 
 
 def _cited(draft: Sequence[DraftSentence]) -> list[int]:

@@ -37,6 +37,7 @@ class ErrorCode(StrEnum):
     MISSING_MODEL = "missing_model"
     MODEL_FAILED = "model_failed"
     OVER_BUDGET = "over_budget"
+    RATE_LIMITED = "rate_limited"
     INTERRUPTED = "interrupted"
 
 
@@ -75,6 +76,7 @@ OUTCOMES: dict[ErrorCode, Outcome] = {
     ErrorCode.MODEL_FAILED: Outcome(23, 502, retryable=True),
     ErrorCode.IGNORED: Outcome(24, 422),
     ErrorCode.OVER_BUDGET: Outcome(25, 402),
+    ErrorCode.RATE_LIMITED: Outcome(26, 429, retryable=True),
     ErrorCode.INTERRUPTED: Outcome(130, 499, retryable=True),
 }
 
@@ -169,6 +171,10 @@ class ModelError(IntelForgeError):
     """A model is missing, refused its weights, or failed to answer."""
 
     code = ErrorCode.MODEL_FAILED
+    may_cost = False
+    """its server may have done the work all the same"""
+    retry_after: float | None = None
+    """seconds after which it may answer again, where its provider told them"""
 
 
 class BudgetError(IntelForgeError):

@@ -26,7 +26,9 @@ FILE_NAME = "intelforge.toml"
 ENV_PREFIX = "INTELFORGE_"
 
 
-_SECRET = re.compile(r"([?&][^=&#]*(?:key|token|secret|passw)[^=&#]*=)[^&#]*", re.IGNORECASE)
+_SECRET = re.compile(r"([?&][^=&#]*(?:key|token|secret|passw)[^=&#]*=)([^&#]*)", re.IGNORECASE)
+REFERENCE = re.compile(r"\$\{secret:(?P<name>[^{}]*)\}")
+"""stands for a secret in a URL, and may be shown"""
 
 BACKENDS = {
     "database": "databases",
@@ -50,6 +52,8 @@ LANGUAGE_MODELS = (
 """the schemes of `llm` that are no plug-ins"""
 
 
+SECRET_STORES = ("env", "folder", "keyring")
+"""the schemes of `secrets` that are no plug-ins"""
 LANGUAGE_MODEL_CHAIN = re.compile(r"\s*,\s*(?=[A-Za-z][A-Za-z0-9+.-]*:|auto\s*$)")
 """a comma of `llm` before what begins like a URL: one within a name does not part"""
 
@@ -67,6 +71,11 @@ class Settings(BaseSettings):
     reranker: str = Field(
         "late:",
         description="URL of what looks closer at the best hits; `late:` is the embedding model itself, `none:` is off.",
+    )
+    secrets: str = Field(
+        "env:",
+        description="Where keys and passwords are looked for before the environment: `env:` for nowhere else, "
+        "`folder:PATH` with a file for each, or `keyring:`, the store of the operating system.",
     )
     llm: str = Field(
         "auto",
@@ -166,6 +175,9 @@ class Settings(BaseSettings):
     llm_hedge_seconds: Annotated[float, Field(ge=0)] = Field(
         0, description="When a model of a chain has said nothing for so many seconds, the next is asked too; 0: never."
     )
+    keep_calls_days: Annotated[int, Field(ge=93, le=36500)] = Field(
+        400, description="Days for which model calls stay on record: cost reports reach back as far."
+    )
     llm_record: str = Field(
         "", description="File to which all exchanges with language models are written, for `mock:replay=FILE`."
     )
@@ -260,6 +272,8 @@ def write_setting(folder: Path, name: str, value: str) -> None:
     plain = getattr(checked, name)
     if kind := BACKENDS.get(name):
         _check_scheme(name, plain, [*backends(kind), *(["none"] if name in MAY_BE_NONE else [])])
+    if name == "secrets":
+        _check_scheme(name, plain, [*SECRET_STORES, *backends("secret_stores")])
     if name == "llm":
         for url in LANGUAGE_MODEL_CHAIN.split(plain.strip()):
             _check_scheme(name, url, [*LANGUAGE_MODELS, *backends("language_models")])
@@ -297,12 +311,17 @@ def _shown(value: object) -> str:
 
 def _without_password(url: str) -> str:
     """`postgresql://user:pw@host/db?token=t` is shown as `postgresql://user:***@host/db?token=***`."""
-    url = _SECRET.sub(r"\1***", url)
+    url = _SECRET.sub(lambda found: found[1] + _masked(found[2]), url)
     scheme, separator, rest = url.partition("://")
     credentials, at, host = rest.rpartition("@")
     if not separator or not at or ":" not in credentials:
         return url
-    return f"{scheme}://{credentials.partition(':')[0]}:***@{host}"
+    user, _, password = credentials.partition(":")
+    return f"{scheme}://{user}:{_masked(password)}@{host}"
+
+
+def _masked(value: str) -> str:
+    return value if REFERENCE.fullmatch(value) else HIDDEN
 
 
 def without_secrets(url: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 EVERYONE = "*"
 """The principal that every caller has."""
@@ -53,6 +54,8 @@ class Source:
     uri: str
     options: Mapping[str, str] = field(default_factory=dict)
     access: tuple[str, ...] = (EVERYONE,)
+    local_models_only: bool = False
+    """what it holds may only go to models on this machine: to write answers, to embed and to rerank"""
     cursor: str | None = None
     """How far the last complete sync came, in the collector's own terms (a commit, an etag); None before the first."""
 
@@ -281,6 +284,10 @@ class Answer:
     """by part: `search`, `answer`"""
     notes: tuple[str, ...] = ()
     """what the reader should know, for example that embeddings are not complete yet"""
+    call: str = ""
+    """of the router, by which the answer can be rated; empty when no router chose its model"""
+    decision: Mapping[str, Any] | None = None
+    """of the router: its reason in one sentence, and what it predicted of each model"""
 
     @property
     def found(self) -> bool:

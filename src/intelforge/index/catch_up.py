@@ -5,7 +5,7 @@ The embedder is behind its cache, so what is embedded here is kept, and embeddin
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -60,8 +60,10 @@ class CatchUp:
         seen = {hit.chunk_id for hit in vector}
         unseen = [hit for hit in best if hit.chunk_id not in seen]
         held = await self.store.vectors([hit.chunk_id for hit in unseen])
+        withheld = await withheld_from(self.embedder, self.documents, {hit.document_id for hit in unseen})
         missing = [hit for hit in unseen if hit.chunk_id not in held]
-        cosines = await self._cosines(query, [hit.chunk_id for hit in missing]) if missing else {}
+        allowed = [hit.chunk_id for hit in missing if hit.document_id not in withheld]
+        cosines = await self._cosines(query, allowed) if allowed else {}
         fresh = [replace(hit, score=cosines[hit.chunk_id]) for hit in missing if hit.chunk_id in cosines]
         both = sorted([*vector, *fresh], key=lambda hit: (-hit.score, hit.chunk_id))
         known = 1 - (len(missing) - len(fresh)) / len(best) if best else 0.0
@@ -86,6 +88,11 @@ class CatchUp:
                     for start in range(0, len(ids), step):
                         tasks.create_task(embed(ids[start : start + step]))
         return found
+
+
+async def withheld_from(embedder: Embedder, documents: Documents, document_ids: Collection[str]) -> set[str]:
+    """Those of these documents whose text the embedder may not be given, because it is not on this machine."""
+    return set() if embedder.local else await documents.local_only(document_ids)
 
 
 async def texts_of(documents: Documents, chunk_ids: Sequence[str]) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, ParamSpec
 
-from intelforge.core.errors import ErrorCode, ModelError, StorageError
+from intelforge.core.errors import BudgetError, ErrorCode, ModelError, StorageError
 from intelforge.core.values import EVERYONE, Hit, SearchPlan, SearchResult
 from intelforge.index.analysis import terms_text
 from intelforge.index.catch_up import CatchUp, TimeLeft
@@ -129,8 +129,10 @@ class Retriever:
         if reranker:
             began = time.perf_counter()
             try:
-                hits = with_rerank(hits, await rerank(query, hits, reranker, seconds=time_left.seconds))
-            except ModelError as error:
+                withheld = await self._withheld(hits, reranker, notes)
+                looked = await rerank(query, hits, reranker, seconds=time_left.seconds, withheld=withheld)
+                hits = with_rerank(hits, looked)
+            except (ModelError, BudgetError) as error:
                 notes.append(f"the closer look failed ({error}): the order is that of the search")
             seconds["rerank"] = time.perf_counter() - began
         if options.diverse:
@@ -215,6 +217,15 @@ class Retriever:
                 return hits[:limit], len(hits) == limit and start + limit >= len(found)
         return hits, True
 
+    async def _withheld(self, hits: Sequence[Hit], reranker: Reranker, notes: list[str]) -> set[str]:
+        """Documents whose text the reranker may not be given, because it is not on this machine."""
+        if await reranker.local():
+            return set()
+        withheld = await self._documents.local_only({hit.chunk.document_id for hit in hits})
+        if withheld:
+            notes.append(f"{reranker.name} is not on this machine: it did not look at what may only go to local models")
+        return withheld
+
     async def _vectors(self, hits: Sequence[Hit], notes: list[str]) -> Mapping[str, Vectors]:
         try:
             return await self._store.vectors([hit.chunk.id for hit in hits])
@@ -252,7 +263,7 @@ class Retriever:
             embedder=self._embedder,
             center=await load_center(self._facts, name) if self._embedder else None,
             embedded=counts.embedded / counts.chunks if self._embedder and counts.chunks else 0.0,
-            notes=tuple(_limits(counts, embedding=self._embedder is not None)),
+            notes=tuple(_limits(counts, self._embedder)),
         )
         if self._embedder is None or time_left is None or index.embedded >= 1:
             return index
@@ -279,11 +290,11 @@ class Retriever:
         return may_see(await self._documents.places(document_ids, sources=scope.sources), scope.principals)
 
 
-def _limits(counts: Counts, *, embedding: bool) -> Iterator[str]:
+def _limits(counts: Counts, embedder: Embedder | None) -> Iterator[str]:
     """Without numbers: they would count what the caller may not see."""
     if counts.indexed < counts.chunks:
         yield "some chunks are not in the index yet; run: intelforge sync"
-    if embedding and counts.embedded < counts.chunks:
+    if embedder and counts.left(local=embedder.local) > 0:
         yield "not all chunks are embedded yet; the ranking improves as more are"
 
 

@@ -3,7 +3,8 @@
 import asyncio
 import random
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Final, TypeVar
@@ -24,13 +25,11 @@ _TOO_LONG: Final = re.compile(
 )
 """How servers say that a text, or all the texts of a request, are too long."""
 _NO_CREDIT: Final = "insufficient_quota"
+_NOT_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 class PassingError(ModelError):
     """A failure that may pass."""
-
-    after = 0.0
-    """seconds that the server asked to wait"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +47,7 @@ class Patience:
 
     def delay(self, attempt: int, error: PassingError) -> float:
         """Seconds to wait after the failed attempt of this number, counted from 1."""
-        return max(error.after, min(self.most, self.first * 2.0 ** (attempt - 1)) * self.jitter())
+        return max(error.retry_after or 0.0, min(self.most, self.first * 2.0 ** (attempt - 1)) * self.jitter())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +69,7 @@ class ModelApi:
             try:
                 return await attempt()
             except PassingError as error:
-                if number >= attempts or error.after > self.patience.most:
+                if number >= attempts or (error.retry_after or 0.0) > self.patience.most:
                     raise
                 delay = self.patience.delay(number, error)
             await self.patience.sleep(delay)
@@ -84,17 +83,21 @@ class ModelApi:
         try:
             response = await self.client().post(self.url, content=body, headers=headers)
         except httpx2.TimeoutException as error:
-            raise PassingError(
+            late = PassingError(
                 f"{self.name} did not answer in time",
                 hint="raise llm_timeout, or choose a smaller model",
                 code=ErrorCode.TIMED_OUT,
-            ) from error
+            )
+            late.may_cost = not isinstance(error, _NOT_SENT)
+            raise late from error
         except httpx2.HTTPError as error:
-            raise PassingError(
+            lost = PassingError(
                 f"{self.name} cannot be reached: {type(error).__name__}",
                 hint="start its server, or check the connection",
                 code=ErrorCode.UNREACHABLE,
-            ) from error
+            )
+            lost.may_cost = not isinstance(error, _NOT_SENT)
+            raise lost from error
         except EgressError as error:
             kind = PassingError if error.retryable else ModelError
             raise kind(f"{self.name}: {error.message}", hint=error.hint, code=error.error_code) from error
@@ -124,8 +127,11 @@ class ModelApi:
                 f"{name} cannot read so much at once", hint="lower chunk_tokens", code=ErrorCode.TOO_LARGE
             )
         if status in (408, 409, 425, 429) or status >= 500:
-            error = PassingError(f"{name} failed (HTTP {status})", hint="try again later, or choose another model")
-            error.after = self._wait(response.headers.get("retry-after", ""))
+            code = ErrorCode.RATE_LIMITED if status == 429 else None
+            error = PassingError(
+                f"{name} failed (HTTP {status})", hint="try again later, or choose another model", code=code
+            )
+            error.retry_after = self._wait(response.headers.get("retry-after", ""))
             return error
         return ModelError(
             f"{name} refused the request (HTTP {status})",
@@ -133,8 +139,8 @@ class ModelApi:
             code=ErrorCode.REFUSED,
         )
 
-    def _wait(self, header: str) -> float:
-        """Seconds that `Retry-After` asks for, given as a number or a date; 0.0 when it says nothing."""
+    def _wait(self, header: str) -> float | None:
+        """Seconds that `Retry-After` asks for, given as a number or a date; None when it says nothing."""
         try:
             return max(0.0, float(header))
         except ValueError:
@@ -142,7 +148,17 @@ class ModelApi:
         try:
             return max(0.0, (parsedate_to_datetime(header) - self.patience.clock()).total_seconds())
         except (ValueError, TypeError):
-            return 0.0
+            return None
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """Around the reading of a reply: what fails now does so after the server has done its work."""
+    try:
+        yield
+    except ModelError as error:
+        error.may_cost = True
+        raise
 
 
 def sendable(text: str) -> str:

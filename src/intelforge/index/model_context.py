@@ -1,7 +1,7 @@
 """What an embedder or a reranker is lent by the workspace that opens it."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,3 +48,6 @@ class ModelContext:
     root: Path = Path()
     """what relative paths are relative to"""
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    """keys by name: variables, and secrets of the store that the settings name"""
+    allow_hosts: Collection[str] = ()
+    """hosts of the user's own, which keys may be sent to without encryption"""

@@ -7,7 +7,8 @@ from typing import Final
 import httpx2
 
 from intelforge.core.errors import ConfigError, ErrorCode, ModelError
-from intelforge.security.addresses import literal
+from intelforge.index.model_context import ModelContext
+from intelforge.security.servers import server_key, server_name
 
 PORTS: Final = {"http": 80, "https": 443}
 
@@ -18,7 +19,7 @@ class ModelSetting:
 
     name: str
     server_key: str
-    """the environment variable that holds the key of a server of one's own, if it wants one"""
+    """what the name of the key of a server of one's own begins with, if it wants one; the host follows"""
     form: str
     """of the URL of such a server"""
 
@@ -31,7 +32,7 @@ class ModelSetting:
         if place.scheme not in PORTS or not place.host or place.userinfo:
             raise ConfigError(
                 f"the {self.name} must be an http or https URL with a host and without a password",
-                hint=f"write it as {self.form} and put the key into {self.server_key}",
+                hint=f"write it as {self.form} and put the key into {self.server_key}_HOST",
             )
         return place
 
@@ -41,6 +42,14 @@ class ModelSetting:
         host = f"[{place.host}]" if ":" in place.host else place.host
         return f"{host}:{place.port or PORTS[place.scheme]}"
 
+    def key_of_server(self, url: str, context: ModelContext) -> str:
+        """The key of a server, empty when there is none; ModelError REFUSED when it would go over plain http."""
+        return server_key(self.server_key, self.place(url), context.environment, allow_hosts=context.allow_hosts)
+
+    def called(self, url: str, model: str) -> str:
+        """A server's model as the ledger has it: servers may have models of the same name."""
+        return f"{server_name(self.place(url))}/{model or 'unnamed'}"
+
     def key_of(self, provider: str, variables: Sequence[str], environment: Mapping[str, str]) -> str:
         """The provider's key, from the first of these variables that is set; ModelError REFUSED when none is."""
         for variable in variables:
@@ -48,7 +57,8 @@ class ModelSetting:
                 return key
         raise ModelError(
             f"the {self.name} {provider!r} needs a key, and {' or '.join(variables)} is not set",
-            hint=f"export {variables[0]}=…, or run: intelforge config set {self.name} none:",
+            hint=f"export {variables[0]}=…, put it where the setting `secrets` says, "
+            f"or run: intelforge config set {self.name} none:",
             code=ErrorCode.REFUSED,
         )
 
@@ -56,9 +66,3 @@ class ModelSetting:
 def shown(place: httpx2.URL) -> str:
     """Without query and fragment, and without a slash at the end."""
     return str(place.copy_with(query=None, fragment=None)).rstrip("/")
-
-
-def is_local(place: httpx2.URL) -> bool:
-    """On this machine."""
-    address = literal(place.host)
-    return place.host == "localhost" or bool(address and address.is_loopback)

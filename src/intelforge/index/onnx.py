@@ -66,6 +66,7 @@ class OnnxEmbedder:
     """Embeds texts in a thread of its own, in batches of similar length. One call runs at a time; others wait."""
 
     at_once = AT_ONCE
+    local = True
 
     def __init__(self, encoder: Encoder, *, threads: int) -> None:
         self._encoder = encoder

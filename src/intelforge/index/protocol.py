@@ -183,6 +183,11 @@ class Embedder(Protocol):
         ...
 
     @property
+    def local(self) -> bool:
+        """What it is given stays on this machine."""
+        ...
+
+    @property
     def tokenizer(self) -> Path | None:
         """The `tokenizer.json` in whose tokens chunks are sized; None when it is not known."""
         ...

@@ -8,7 +8,7 @@ needs no further model, and candidates that have no vector yet are looked at lik
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, runtime_checkable
 
@@ -62,19 +62,30 @@ class Reranker(Protocol):
         """A call may be given up at any time. A model on this machine ends what it began."""
         ...
 
+    async def local(self) -> bool:
+        """Whether what it is given stays on this machine. Raises ModelError when its model is not there."""
+        ...
+
     async def score(self, query: str, texts: Sequence[str]) -> Scores:
         """In the order of the texts, not a number for one that got no score. Raises ModelError when the model fails."""
         ...
 
 
 async def rerank(
-    query: str, hits: Sequence[Hit], reranker: Reranker, *, seconds: float, now: Callable[[], float] = time.monotonic
+    query: str,
+    hits: Sequence[Hit],
+    reranker: Reranker,
+    *,
+    seconds: float,
+    withheld: Collection[str] = (),
+    now: Callable[[], float] = time.monotonic,
 ) -> list[Hit]:
     """The hits, the best of them in the order of both searches and the reranker.
 
     Looks at them from the best on, as many at once as the reranker takes, until `seconds` have passed; what it did not
-    come to stays behind what it did, as it was, and a hit without a score keeps the one it has. Raises ModelError when
-    the model fails, TIMED_OUT when a remote one gave nothing in time.
+    come to stays behind what it did, as it was, and a hit without a score keeps the one it has. It is not given hits of
+    the documents `withheld`, which get no score. Raises ModelError when the model fails, TIMED_OUT when a remote one
+    gave nothing in time.
     """
     began = now()
     looked: list[float] = []
@@ -82,7 +93,7 @@ async def rerank(
         few = hits[len(looked) : min(len(looked) + reranker.at_once, MOST)]
         try:
             async with asyncio.timeout(seconds - (now() - began) if reranker.remote else None):
-                looked += (await reranker.score(query, [hit.chunk.embedding_text for hit in few])).tolist()
+                looked += await _scores(query, few, reranker, withheld)
         except TimeoutError as error:
             if looked:
                 break
@@ -94,6 +105,15 @@ async def rerank(
     best = sorted(_weighed(hits, looked), key=lambda hit: (-hit.score, hit.chunk.id))
     floor = min((hit.score for hit in best), default=1.0)
     return [*best, *(replace(hit, score=min(hit.score, floor)) for hit in hits[len(looked) :])]
+
+
+async def _scores(query: str, hits: Sequence[Hit], reranker: Reranker, withheld: Collection[str]) -> list[float]:
+    """A score for each hit, not a number where there is none."""
+    given = [place for place, hit in enumerate(hits) if hit.chunk.document_id not in withheld]
+    scores = np.full(len(hits), math.nan, np.float32)
+    if given:
+        scores[given] = await reranker.score(query, [hits[place].chunk.embedding_text for place in given])
+    return [float(score) for score in scores]
 
 
 def _weighed(hits: Sequence[Hit], looked: Sequence[float]) -> list[Hit]:
@@ -120,6 +140,11 @@ class TokenEncoder(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def local(self) -> bool:
+        """What it is given stays on this machine."""
+        ...
+
     async def tokens(self, texts: Sequence[str]) -> list[Tokens]:
         """In the order of the texts. Does not block the event loop."""
         ...
@@ -137,6 +162,9 @@ class LateInteraction:
     @property
     def name(self) -> str:
         return f"late interaction of {self._encoder.name}"
+
+    async def local(self) -> bool:
+        return self._encoder.local
 
     async def score(self, query: str, texts: Sequence[str]) -> Scores:
         asked, *said = await self._encoder.tokens([query, *texts])

@@ -122,4 +122,4 @@ class Build:
 
     async def _filled(self) -> bool:
         counts = await self._standings.counts()
-        return counts.indexed == counts.chunks and (self._embedding is None or counts.embedded == counts.chunks)
+        return counts.indexed == counts.chunks and (self._embedding is None or not await self._embedding.left())

@@ -10,6 +10,7 @@ import numpy as np
 
 from intelforge.core.reports import Progress, Stage
 from intelforge.core.values import Chunk
+from intelforge.index.catch_up import withheld_from
 from intelforge.index.center import Center, load_center, save_center
 from intelforge.index.protocol import Embedder, Vectors, VectorStore
 from intelforge.ingest.index import LEASE as INDEX_LEASE
@@ -47,7 +48,10 @@ class Window:
 
 
 class Embedding:
-    """Embeds every current chunk that has no vector of this embedder, one process at a time."""
+    """Embeds every current chunk that has no vector of this embedder, one process at a time.
+
+    An embedder that is not on this machine is not given the documents that may only go to local models.
+    """
 
     def __init__(
         self,
@@ -82,11 +86,18 @@ class Embedding:
         except NotHeldError:
             return 0
 
+    async def left(self) -> int:
+        """Chunks that are still to be embedded; those that the embedder may not be given are not."""
+        return (await self._standings.counts()).left(local=self._embedder.local)
+
     async def _embed_all(self, report: Callable[[Progress], None], stopped: Callable[[], bool]) -> int:
         counts = await self._standings.counts()
-        missing, done, windows, began = counts.chunks - counts.embedded, 0, 0, time.monotonic()
+        missing, done, windows, began = counts.left(local=self._embedder.local), 0, 0, time.monotonic()
         async with aclosing(self._windows()) as found:
-            async for window in found:
+            async for whole in found:
+                window = await self._allowed(whole)
+                if not window.chunks:
+                    continue
                 vectors = None if stopped() else await self._vectors(window.chunks, stopped)
                 if vectors is None:
                     break
@@ -98,8 +109,8 @@ class Embedding:
                 report(
                     Progress(
                         stage=Stage.EMBEDDING,
-                        done=counts.chunks - left,
-                        total=counts.chunks,
+                        done=counts.embedded + missing - left,
+                        total=counts.embedded + missing,
                         unit="chunks",
                         rate=rate,
                         eta=left / rate,
@@ -115,7 +126,7 @@ class Embedding:
 
     async def _windows(self) -> AsyncGenerator[Window]:
         """What is to be embedded, until nothing is left. Each window must be kept before the next is asked for."""
-        while waiting := await self._standings.unembedded(limit=WAITING):
+        while waiting := await self._standings.unembedded(limit=WAITING, local=self._embedder.local):
             embedded, chunks = dict(waiting), list[Chunk]()
             for start in range(0, len(waiting), LOADED):
                 for document in await self._documents.load([one for one, _ in waiting[start : start + LOADED]]):
@@ -125,6 +136,11 @@ class Embedding:
                     del chunks[:WINDOW]
             if chunks:
                 yield Window(chunks=chunks)
+
+    async def _allowed(self, window: Window) -> Window:
+        """Without what the embedder may not be given, by what is said of the sources now."""
+        withheld = await withheld_from(self._embedder, self._documents, window.progress)
+        return Window(chunks=[chunk for chunk in window.chunks if chunk.document_id not in withheld])
 
     async def _vectors(self, chunks: Sequence[Chunk], stopped: Callable[[], bool]) -> Vectors | None:
         """Vectors in the order of the chunks, shape (len(chunks), dimensions); None when stopped on the way."""

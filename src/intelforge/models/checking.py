@@ -27,6 +27,8 @@ class Checker:
     target: Target
     model: LanguageModel
     abilities: Abilities
+    known: bool = False
+    """they were measured, or the user told them: what Ollama says of them does not count"""
     client: httpx2.AsyncClient
     connect: float = 10.0
 
@@ -68,25 +70,25 @@ class Checker:
             return None
         url = str(httpx2.URL(self.target.base_url).copy_with(path="/api/show"))
         try:
-            reply = await self.client.post(url, json={"model": self.target.model}, timeout=SECONDS)
+            reply = await self.client.post(url, json={"model": self.target.wire_name}, timeout=SECONDS)
             able = reply.raise_for_status().json()["capabilities"]
-            return replace(self.abilities, tools="tools" in able, images="vision" in able)
+            tools = self.abilities.tools if self.known else "tools" in able
+            return replace(self.abilities, tools=tools, images="vision" in able)
         except (httpx2.HTTPError, EgressError, ValueError, KeyError, TypeError):
             return None
 
     def _refused(self, status: int) -> ModelCheck:
-        keys = self.target.facts.keys if self.target.facts else ()
-        if not self.target.key and keys:
-            hint = f"it wants one: export {keys[0]}=…"
-        else:
-            hint = f"check {' or '.join(keys) or 'its key'} and what it may use"
-        problem = f"{self.target.name} refused the key (HTTP {status})"
+        name = self.target.key_name
+        without = name and not self.target.key
+        hint = f"export {name}=…, or put it where the setting `secrets` says" if without else ""
+        problem = f"{self.target.name} {'wants a' if without else 'refused the'} key (HTTP {status})"
+        hint = hint or f"check {' or '.join(self.target.keys) or 'its key'} and what it may use"
         return self._report(reachable=True, authorised=False, problem=problem, hint=hint)
 
     def _listed(self, names: set[str] | None) -> ModelCheck | None:
         if names is None or self.target.provider == "portkey":
             return None if names is None else self._report(reachable=True, authorised=True)
-        wanted = self.target.model
+        wanted = self.target.wire_name
         if wanted in names or f"{wanted}:latest" in names:
             return self._report(reachable=True, authorised=True, present=True)
         if self.target.provider == "huggingface" or wanted.partition(":")[0] in names:
@@ -109,7 +111,7 @@ class Checker:
         try:
             await self.model.respond(request)
         except ProviderError as error:
-            if error.kind is Failure.MALFORMED:
+            if error.kind in (Failure.MALFORMED, Failure.UNFIT):
                 return self._report(reachable=True, authorised=True, present=True)
             return self._failed(error)
         except (ModelError, EgressError) as error:

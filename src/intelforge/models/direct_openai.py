@@ -9,17 +9,21 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx2
 from openai import APIConnectionError, APITimeoutError, AsyncOpenAI, AsyncStream, NotGiven, Omit
+from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from intelforge.models.key_binding import NO_KEY
 
 PATH: Final = "chat/completions"
+TOLD_TOTAL: Final = "told_total"
 HEADERS: Final = {"accept": "application/json", "content-type": "application/json"}
+
+Reply = TypeVar("Reply")
 
 
 class DirectOpenAI(AsyncOpenAI):
@@ -42,10 +46,10 @@ class DirectOpenAI(AsyncOpenAI):
         """A piece of a stream, read in one step where it follows OpenAI's form."""
         if cast_to is ChatCompletionChunk:
             try:
-                return _KnownChunk.model_validate(data)
+                return _with_total(_KnownChunk.model_validate(data))
             except ValidationError:
                 pass
-        return super()._process_response_data(data=data, cast_to=cast_to, response=response)
+        return _with_total(super()._process_response_data(data=data, cast_to=cast_to, response=response))
 
     async def post_body(
         self, body: bytes, headers: Mapping[str, str], timeout: Any, *, stream: bool
@@ -104,17 +108,25 @@ class _KnownChunk(ChatCompletionChunk):
     model_config = ConfigDict(title="ChatCompletionChunk", extra="allow")
 
 
+def _with_total(reply: Reply) -> Reply:
+    """The reply with its `total_tokens` under a name that pydantic-ai does not pass over."""
+    usage = getattr(reply, "usage", None)
+    if isinstance(usage, CompletionUsage):
+        setattr(usage, TOLD_TOTAL, usage.total_tokens)
+    return reply
+
+
 def _read(response: httpx2.Response) -> ChatCompletion | str:
     """The reply; its text when it is none, which pydantic-ai refuses."""
     try:
-        return _Known.model_validate_json(response.content)
+        return _with_total(_Known.model_validate_json(response.content))
     except ValidationError:
         pass
     try:
         value = response.json()
     except ValueError:
         return response.text
-    return _loose(value) if isinstance(value, dict) else response.text
+    return _with_total(_loose(value)) if isinstance(value, dict) else response.text
 
 
 def _loose(value: dict[str, Any]) -> ChatCompletion:

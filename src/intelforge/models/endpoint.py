@@ -18,7 +18,7 @@ from intelforge.core.chat import (
     Tokens,
 )
 from intelforge.core.errors import IntelForgeError
-from intelforge.models.estimates import estimated_tokens, expected_tokens, plausible
+from intelforge.models.estimates import estimated_tokens, most_tokens, plausible
 from intelforge.models.failures import Failure, ProviderError, failure
 from intelforge.models.ledger import Ledger
 from intelforge.models.protocol import Abilities, Exchange, ModelClient, Prices
@@ -43,7 +43,7 @@ class _Bill:
     """What is known of an attempt's cost while it is under way."""
 
     began: float
-    expected: Tokens
+    most: Tokens
     reserved: float | None
     """None when the price is not known"""
     tokens: Tokens = field(default_factory=Tokens)
@@ -51,6 +51,11 @@ class _Bill:
     first_token: float | None = None
     """seconds until the first piece of a stream"""
     notes: tuple[str, ...] = ()
+
+    @property
+    def known_cost(self) -> float | None:
+        """None where the reservation is charged for want of counts."""
+        return None if self.tokens.estimated and self.reserved else self.cost
 
     def fail(self, error: BaseException) -> None:
         """What a failed attempt may have cost: all that was reserved, unless its provider surely took nothing."""
@@ -60,7 +65,7 @@ class _Bill:
         if not isinstance(error, IntelForgeError) or (
             isinstance(error, ProviderError) and (error.advice.costs or begun)
         ):
-            self.tokens, self.cost = replace(self.expected, estimated=True), self.reserved
+            self.tokens, self.cost = replace(self.most, estimated=True), self.reserved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +92,8 @@ class Endpoint:
         request = exchange.request
         if request.max_tokens is None:
             request = replace(request, max_tokens=self.limits.max_tokens)
-        expected = expected_tokens(request)
-        bill, done = _Bill(self.timer(), expected, self._cost(expected)), None
+        most = most_tokens(request, model=self.name)
+        bill, done = _Bill(self.timer(), most, self._cost(most)), None
         with self._counted(exchange, bill):
             async with self._charged(request, bill), aclosing(self._pulled(request, exchange)) as events:
                 async for event in events:
@@ -128,7 +133,7 @@ class Endpoint:
                 bill.fail(error)
                 raise
             finally:
-                usage.tokens, usage.cost_usd = bill.tokens, bill.cost
+                usage.tokens, usage.cost_usd = bill.tokens, bill.known_cost
                 usage.first_token_seconds = bill.first_token
         bill.notes = tuple(usage.notes)
 
@@ -136,7 +141,8 @@ class Endpoint:
         """What the client gives, each piece in its time."""
         remaining = exchange.deadline - self.timer()
         if remaining <= 0:
-            raise self._late("llm_timeout", 0.0)
+            hint = "raise llm_timeout, or choose a quicker model to be asked before it"
+            raise failure(Failure.LATE, f"no time was left to ask {self.name}", hint=hint)
         waited = "llm_first_token_timeout" if exchange.stream else "llm_timeout"
         limit = self.limits.first_token if exchange.stream else math.inf
         async with aclosing(self.client.send(request, stream=exchange.stream, timeout=remaining)) as source:
@@ -170,13 +176,16 @@ class Endpoint:
 
     def _checked(self, request: ChatRequest, response: ChatResponse, bill: _Bill) -> ChatResponse:
         """The reply with its cost. Raises ProviderError when it is of no use."""
-        tokens, notes = response.tokens, response.notes
-        if tokens.estimated or not plausible(tokens, request):
+        tokens, notes, reserved = response.tokens, response.notes, bill.reserved
+        can_be = not tokens.estimated and plausible(tokens, response, most=bill.most)
+        cost = self._cost(tokens) if can_be else None
+        if can_be and (cost is None or reserved is None or cost <= reserved):
+            bill.tokens, bill.cost = tokens, cost
+        else:
             told = "told no" if tokens.estimated else "told impossible"
             notes = (*notes, f"{self.name} {told} token counts; the call is charged as it was reserved")
-            bill.tokens, bill.cost = replace(estimated_tokens(request, response), estimated=True), bill.reserved
-        else:
-            bill.tokens, bill.cost = tokens, self._cost(tokens)
+            about = estimated_tokens(request, response, model=self.name)
+            bill.tokens, bill.cost = replace(about, estimated=True), reserved
         check_reply(self.name, request, response)
         return replace(response, model=self.name, tokens=bill.tokens, cost_usd=bill.cost, notes=notes)
 
@@ -191,18 +200,18 @@ def check_reply(name: str, request: ChatRequest, response: ChatResponse) -> None
     if not response.text.strip() and not response.tool_calls:
         cut = response.finish_reason is FinishReason.LENGTH
         hint = "allow a longer reply (llm_max_tokens)" if cut else "try again, or choose another model"
-        raise failure(Failure.MALFORMED, f"{name} gave an empty reply", hint=hint)
+        raise failure(Failure.UNFIT if cut else Failure.MALFORMED, f"{name} gave an empty reply", hint=hint)
     known = {tool.name for tool in request.tools}
     for call in response.tool_calls:
         if call.name not in known:
             raise failure(
-                Failure.MALFORMED,
+                Failure.UNFIT,
                 f"{name} called a tool that it was not given: {call.name[:60]!r}",
                 hint="try again, or choose a model that can call tools: intelforge models check",
             )
         if not _is_object(call.arguments):
             raise failure(
-                Failure.MALFORMED,
+                Failure.UNFIT,
                 f"{name} called the tool {call.name!r} with arguments that are no JSON object",
                 hint="try again, or choose a model that can call tools: intelforge models check",
             )

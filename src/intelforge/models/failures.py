@@ -18,8 +18,12 @@ class Failure(StrEnum):
     BROKEN = "broken"
     """the connection was lost after the request was sent"""
     TIMEOUT = "timeout"
+    LATE = "late"
+    """no time was left to ask it"""
     MALFORMED = "malformed"
-    """a reply that cannot be read, is empty, or calls a tool with arguments that are no JSON"""
+    """a reply that cannot be read or is empty"""
+    UNFIT = "unfit"
+    """a whole reply that is not what was asked for: JSON, the call of a tool, words within the length"""
     KEY = "key"
     CREDIT = "credit"
     MISSING = "missing"
@@ -39,18 +43,22 @@ class Advice:
     again: bool = False
     """the same model may answer when asked again"""
     counts: bool = False
-    """it speaks against the model's health"""
+    """it speaks against the model"""
+    ill: bool = False
+    """it speaks against its health too: what comes often enough is left alone"""
     costs: bool = False
     """the provider may have charged for it"""
 
 
 ADVICE: Final[dict[Failure, Advice]] = {
-    Failure.BUSY: Advice(again=True),
-    Failure.SERVER: Advice(again=True, counts=True),
-    Failure.UNREACHABLE: Advice(code=ErrorCode.UNREACHABLE, again=True, counts=True),
-    Failure.BROKEN: Advice(code=ErrorCode.UNREACHABLE, again=True, counts=True, costs=True),
-    Failure.TIMEOUT: Advice(code=ErrorCode.TIMED_OUT, counts=True, costs=True),
-    Failure.MALFORMED: Advice(again=True, counts=True, costs=True),
+    Failure.BUSY: Advice(code=ErrorCode.RATE_LIMITED, again=True),
+    Failure.SERVER: Advice(again=True, counts=True, ill=True),
+    Failure.UNREACHABLE: Advice(code=ErrorCode.UNREACHABLE, again=True, counts=True, ill=True),
+    Failure.BROKEN: Advice(code=ErrorCode.UNREACHABLE, again=True, counts=True, ill=True, costs=True),
+    Failure.TIMEOUT: Advice(code=ErrorCode.TIMED_OUT, counts=True, ill=True, costs=True),
+    Failure.LATE: Advice(code=ErrorCode.TIMED_OUT),
+    Failure.MALFORMED: Advice(again=True, counts=True, ill=True, costs=True),
+    Failure.UNFIT: Advice(again=True, counts=True, costs=True),
     Failure.KEY: Advice(code=ErrorCode.REFUSED),
     Failure.CREDIT: Advice(code=ErrorCode.REFUSED),
     Failure.MISSING: Advice(code=ErrorCode.MISSING_MODEL),
@@ -65,10 +73,10 @@ class ProviderError(ModelError):
     """A failure of one model, with its class. The message names provider and model, and repeats nothing they said."""
 
     kind = Failure.SERVER
-    retry_after: float | None = None
-    """seconds that the provider asked to wait"""
     partial = False
     """a part of the reply had been given out"""
+    lacking: frozenset[str] = frozenset()
+    """what the provider says its model cannot do at all: `tools`, `json_schema`"""
 
     @property
     def advice(self) -> Advice:

@@ -1,19 +1,21 @@
 """Opens language models by URL, once each, and keeps them: all calls of a process share connections and breakers."""
 
+import asyncio
 import difflib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
-from intelforge.core.errors import BackendError, ConfigError, ModelError
+from intelforge.core.errors import BackendError, ConfigError, ErrorCode, ModelError
 from intelforge.core.registry import backends, load_backend
 from intelforge.core.reports import ModelCheck
 from intelforge.models.checking import Checker, unopened
 from intelforge.models.endpoint import Endpoint, Limits
 from intelforge.models.gateway_model import Behaviour, Candidate, GatewayModel, Lent
+from intelforge.models.key_binding import with_key
 from intelforge.models.ledger import Ledger
 from intelforge.models.ollama import PROBE_SECONDS, choose_chat_model, installed_models, ollama_url
 from intelforge.models.prices import ListPrices
@@ -40,6 +42,8 @@ class Options:
     """a file to write exchanges to"""
     probe_timeout: float = PROBE_SECONDS
     """for looking whether an Ollama runs, in seconds"""
+    allow_hosts: Collection[str] = ()
+    """hosts of the user's own, which keys may be sent to without encryption"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +59,8 @@ class Gateway:
     prices: Prices = field(default_factory=ListPrices)
     lent: Lent = field(default_factory=Lent)
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    secrets: Mapping[str, str] | None = None
+    """by name; those of the environment when None"""
     _models: dict[str, LanguageModel] = field(default_factory=dict)
     _candidates: dict[str, Candidate] = field(default_factory=dict)
     _recorder: "Recorder | None" = None
@@ -62,8 +68,8 @@ class Gateway:
     async def model(self, url: str) -> LanguageModel | None:
         """The language model that a URL names, or None for `none:` and for `auto` when no Ollama with a model runs.
 
-        Raises ConfigError for a URL that makes no sense, BackendError when the provider's package is not installed,
-        ModelError when its key is missing.
+        A model of a chain without its key is left out, which every reply notes. Raises ConfigError for a URL that makes
+        no sense, BackendError when the provider's package is not installed, ModelError when no key is there.
         """
         url = url.strip()
         if url in NONE:
@@ -79,6 +85,16 @@ class Gateway:
         """Those of the models opened so far, without the chains that they are in."""
         return list(dict.fromkeys(candidate.responder.name for candidate in self._candidates.values()))
 
+    async def target(self, url: str) -> Target:
+        """What the URL of one model names, with its key. Raises ConfigError, and ModelError when the key is missing."""
+        target = read_target(url, environment=self.environment)
+        # A file, or the store of the operating system.
+        return await asyncio.to_thread(with_key, target, self._keys, allow_hosts=self.options.allow_hosts)
+
+    @property
+    def _keys(self) -> Mapping[str, str]:
+        return self.environment if self.secrets is None else self.secrets
+
     async def check(self, url: str) -> list[ModelCheck]:
         """Whether each model that a URL names can be reached, lets us in and is there, and what it can do.
 
@@ -91,8 +107,8 @@ class Gateway:
                 resolved = await self._resolved(one)
                 if resolved is None:
                     continue
-                target = read_target(resolved, environment=self.environment)
-                candidate = self._candidate(resolved)
+                target = await self.target(resolved)
+                candidate = self._candidate(target)
             except (ModelError, BackendError, ConfigError) as error:
                 found.append(unopened(one, error))
                 continue
@@ -100,6 +116,7 @@ class Gateway:
                 target=target,
                 model=GatewayModel(name=target.name, candidates=(candidate,), behaviour=Behaviour(retry=NO_RETRIES)),
                 abilities=candidate.responder.abilities,
+                known=self.lent.profiles is not None and self.lent.profiles.abilities(target.name) is not None,
                 client=self.client,
                 connect=self.options.limits.connect,
             )
@@ -108,20 +125,33 @@ class Gateway:
 
     async def _opened(self, url: str) -> LanguageModel | None:
         urls, routed = self._urls(url)
-        found = [resolved for one in urls if (resolved := await self._resolved(one)) is not None]
-        if not found:
+        candidates: list[Candidate] = []
+        keyless: list[ModelError] = []
+        for one in urls:
+            resolved = await self._resolved(one)
+            if resolved is None:
+                continue
+            try:
+                candidates.append(self._candidate(await self.target(resolved)))
+            except ModelError as error:
+                if error.error_code is not ErrorCode.REFUSED:
+                    raise
+                keyless.append(error)
+        if not candidates and keyless:
+            raise none_open(keyless)
+        if not candidates:
             return None
-        candidates = tuple(self._candidate(one) for one in found)
         model = GatewayModel(
             name=url if routed else ", ".join(candidate.responder.name for candidate in candidates),
-            candidates=candidates,
+            candidates=tuple(candidates),
+            left_out=tuple(f"left out: {error.message}" for error in keyless),
             behaviour=Behaviour(
                 timeout=self.options.limits.total, retry=self.options.retry, hedge_seconds=self.options.hedge_seconds
             ),
             lent=self.lent,
             routed=routed,
         )
-        return self._recorded(model)
+        return await self._recorded(model)
 
     def _urls(self, url: str) -> tuple[tuple[str, ...], str]:
         """The URLs to open, and the one by which a router chooses among them."""
@@ -139,11 +169,11 @@ class Gateway:
         chosen = choose_chat_model(models or [])
         return None if chosen is None else f"ollama:{chosen}"
 
-    def _candidate(self, url: str) -> Candidate:
-        if url not in self._candidates:
-            responder = self._responder(read_target(url, environment=self.environment))
-            self._candidates[url] = Candidate(url, responder, CircuitBreaker(name=responder.name))
-        return self._candidates[url]
+    def _candidate(self, target: Target) -> Candidate:
+        if target.url not in self._candidates:
+            responder = self._responder(target)
+            self._candidates[target.url] = Candidate(target.url, responder, CircuitBreaker(name=responder.name))
+        return self._candidates[target.url]
 
     def _responder(self, target: Target) -> Responder:
         endpoint = Endpoint(
@@ -158,13 +188,22 @@ class Gateway:
         )
         return Adapted(endpoint, self.lent.profiles)
 
-    def _recorded(self, model: LanguageModel) -> LanguageModel:
+    async def _recorded(self, model: LanguageModel) -> LanguageModel:
         if not self.options.record:
             return model
         from intelforge.models.recording import RecordedModel, Recorder
 
-        self._recorder = self._recorder or Recorder(self.options.record, self.environment)
+        if self._recorder is None:
+            self._recorder = await asyncio.to_thread(Recorder, self.options.record, self._keys)
         return RecordedModel(model, self._recorder)
+
+
+def none_open(errors: Sequence[ModelError]) -> ModelError:
+    """One error for several models none of which has its key: the only one, or the sum of them."""
+    if len(errors) == 1:
+        return errors[0]
+    told = "; ".join(error.message for error in errors)
+    return ModelError(f"none of {len(errors)} models can be asked: {told}", hint=errors[0].hint, code=ErrorCode.REFUSED)
 
 
 def open_client(target: Target, client: httpx2.AsyncClient, *, connect: float) -> ModelClient:
@@ -208,7 +247,7 @@ def _pydantic(target: Target, model: Any, connect: float) -> ModelClient:
         name=target.name,
         model=model,
         connect=connect,
-        key=facts.keys[0] if facts and facts.keys else "",
+        key=target.key_name,
         seed=facts.seed if facts else "seed",
         tried_once=facts is not None,
     )

@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from intelforge.core.accounting import on_behalf_of
 from intelforge.core.chat import (
     ChatRequest,
     ChatResponse,
@@ -27,7 +28,7 @@ from intelforge.core.errors import (
 )
 from intelforge.models.failures import Failure, ProviderError, failure
 from intelforge.models.hedge import hedged
-from intelforge.models.prompting import prompt_request, stripped
+from intelforge.models.prompting import Prompted
 from intelforge.models.protocol import Cache, Exchange, Profiles, Responder, Route, Router, Window
 from intelforge.models.resilience import CircuitBreaker, RetryPolicy, all_failed, broken_off
 
@@ -70,7 +71,7 @@ class Lent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GatewayModel:
+class GatewayModel(Prompted):
     """See LanguageModel. After the first piece of a stream was given out, nothing is tried again in silence."""
 
     name: str
@@ -79,9 +80,12 @@ class GatewayModel:
     lent: Lent = Lent()
     routed: str = ""
     """the `router:` URL that chooses among the candidates, if one does"""
+    left_out: tuple[str, ...] = ()
+    """notes of what the URL names beside the candidates, and why it is not asked"""
 
-    async def complete(self, prompt: str, *, instructions: str, purpose: str) -> ChatResponse:
-        return stripped(await self.respond(prompt_request(prompt, instructions=instructions, purpose=purpose)))
+    @property
+    def local(self) -> bool:
+        return all(candidate.responder.local for candidate in self.candidates)
 
     async def respond(self, request: ChatRequest) -> ChatResponse:
         async with aclosing(self._run(request, stream=False)) as events:
@@ -98,16 +102,17 @@ class GatewayModel:
     async def _run(self, request: ChatRequest, *, stream: bool) -> Events:
         check_request(request)
         began = self.behaviour.timer()
-        found = await self.lent.cache.find(request, model=self.name) if self.lent.cache else None
+        with on_behalf_of(request.accounting):
+            found = await self.lent.cache.find(request, model=self.name) if self.lent.cache else None
+            route = await self._route(request) if found is None else None
         if found is not None:
-            for event in replayed(found, stream=stream):
+            for event in replayed(replace(found, notes=(*found.notes, *self.left_out)), stream=stream):
                 yield event
             return
-        route = await self.lent.router.route(request, url=self.routed) if self.lent.router and self.routed else None
         timeout = self.behaviour.timeout if request.timeout is None else request.timeout
         call = _Call(self, Exchange(request=request, stream=stream, deadline=began + timeout), route)
-        if self.lent.cache and self.lent.cache.trouble:
-            call.notes.append(self.lent.cache.trouble)
+        lent = (self.lent.cache, self.lent.router if route else None)
+        call.notes += [*self.left_out, *(one.trouble for one in lent if one and one.trouble)]
         first = 0.0
         try:
             async with aclosing(call.events()) as events:
@@ -117,24 +122,28 @@ class GatewayModel:
                         total = self.behaviour.timer() - began
                         timings = Timings(first_token=first if stream else total, total=total)
                         response = call.summed(replace(event.response, timings=timings))
-                        event = Done(await self._kept(request, response, route))
+                        self._learn(request, route, response)
+                        await self._keep(request, response)
+                        event = Done(response)
                     yield event
         except IntelForgeError as error:
-            if self.lent.router and route:
-                with suppress(IntelForgeError):  # what went wrong with the request is what counts
-                    await self.lent.router.learn(request, route, error)
+            self._learn(request, route, error)
             raise
 
-    async def _kept(self, request: ChatRequest, response: ChatResponse, route: Route | None) -> ChatResponse:
-        """The reply, put away and learned from; where the router cannot learn, with a note."""
+    async def _route(self, request: ChatRequest) -> Route | None:
+        if self.lent.router is None or not self.routed:
+            return None
+        among = [candidate.url for candidate in self.candidates]
+        return await self.lent.router.route(request, url=self.routed, among=among)
+
+    async def _keep(self, request: ChatRequest, response: ChatResponse) -> None:
         if self.lent.cache:
-            await self.lent.cache.keep(request, response, model=self.name)
+            with on_behalf_of(request.accounting):
+                await self.lent.cache.keep(request, response, model=self.name)
+
+    def _learn(self, request: ChatRequest, route: Route | None, outcome: ChatResponse | IntelForgeError) -> None:
         if self.lent.router and route:
-            try:
-                await self.lent.router.learn(request, route, response)
-            except IntelForgeError as error:
-                return replace(response, notes=(*response.notes, f"the router did not learn: {error.message}"))
-        return response
+            self.lent.router.learn(request, route, outcome)
 
 
 @dataclass(slots=True)
@@ -228,7 +237,8 @@ class _Call:
         """The events of one attempt."""
         exchange = self.exchange
         if self.model.lent.window:
-            fitting, notes = await self.model.lent.window.fit(exchange.request, model=candidate.responder.name)
+            with on_behalf_of(exchange.request.accounting):
+                fitting, notes = await self.model.lent.window.fit(exchange.request, model=candidate.responder.name)
             exchange = replace(exchange, request=fitting)
             self.notes += [note for note in notes if note not in self.notes]
         _check_abilities(candidate.responder, exchange.request)

@@ -42,7 +42,15 @@ def _begin(events: Events) -> "asyncio.Task[StreamEvent]":
     async def begun() -> StreamEvent:
         return await anext(events)
 
-    return asyncio.ensure_future(begun())
+    task = asyncio.ensure_future(begun())
+    task.add_done_callback(_seen)
+    return task
+
+
+def _seen(task: "asyncio.Task[StreamEvent]") -> None:
+    """Nobody looks at the error of one that is given up by a caller who leaves."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _first_to_speak(tasks: "list[asyncio.Task[StreamEvent]]") -> "asyncio.Task[StreamEvent]":
@@ -60,6 +68,4 @@ async def _first_to_speak(tasks: "list[asyncio.Task[StreamEvent]]") -> "asyncio.
 async def _give_up(task: "asyncio.Task[StreamEvent]", events: Events) -> None:
     task.cancel()
     await asyncio.wait([task])
-    if not task.cancelled():
-        task.exception()
     await events.aclose()

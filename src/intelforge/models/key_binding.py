@@ -1,16 +1,55 @@
 """Keys bound to their hosts: a provider's library never has the key, and no other host is ever sent it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Final
 
 import httpx2
 
+from intelforge.core.errors import ErrorCode, ModelError
+from intelforge.models.providers import COMPATIBLE, COMPATIBLE_KEY, PORTKEY_VIRTUAL_KEY
 from intelforge.models.targets import Target
+from intelforge.security.servers import server_key
 
 NO_KEY: Final = "none"
 """given to libraries that insist on a key; it is taken out again"""
 CREDENTIALS: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "x-portkey-api-key")
 """headers in which a library may send what it takes for a key"""
+
+
+def with_key(target: Target, secrets: Mapping[str, str], *, allow_hosts: Collection[str] = ()) -> Target:
+    """The target with the key that its provider wants, or that there is for its server.
+
+    Raises ModelError REFUSED when a provider's is missing, or a server's would go over plain http to another machine
+    than those of `allow_hosts`.
+    """
+    if target.facts is COMPATIBLE:
+        place = httpx2.URL(target.base_url)
+        return replace(target, key=server_key(COMPATIBLE_KEY, place, secrets, allow_hosts=allow_hosts))
+    if not target.keys:
+        return target
+    key = next((key for name in target.keys if (key := secrets.get(name, "").strip())), "")
+    if not key:
+        raise _missing(f"{target.name} needs a key, and {' or '.join(target.keys)} is not set", target.keys[0])
+    return replace(target, key=key, headers=_portkey_headers(target, secrets))
+
+
+def _portkey_headers(target: Target, secrets: Mapping[str, str]) -> dict[str, str]:
+    """`@PROVIDER/MODEL` says itself whose key is spent; for a plain name the virtual key must be there."""
+    if target.provider != "portkey":
+        return {}
+    if target.model.startswith("@"):
+        return {"x-portkey-provider": target.model.partition("/")[0]}
+    virtual = secrets.get(PORTKEY_VIRTUAL_KEY, "").strip()
+    if not virtual:
+        problem = f"{target.name} does not say whose key is spent, and {PORTKEY_VIRTUAL_KEY} is not set"
+        raise _missing(problem, PORTKEY_VIRTUAL_KEY, "write it as portkey:@PROVIDER/MODEL, or ")
+    return {"x-portkey-virtual-key": virtual}
+
+
+def _missing(problem: str, name: str, otherwise: str = "") -> ModelError:
+    hint = f"{otherwise}export {name}=…, or put it where the setting `secrets` says"
+    return ModelError(problem, hint=hint, code=ErrorCode.REFUSED)
 
 
 class KeyBoundTransport(httpx2.AsyncBaseTransport):

@@ -67,6 +67,11 @@ class ModelCall:
     def provider(self) -> str:
         return self.model.partition(":")[0]
 
+    @property
+    def charged_usd(self) -> float:
+        """US dollars that budgets count it as."""
+        return self.reserved_usd if self.cost_usd is None else self.cost_usd
+
 
 class LedgerStore(Protocol):
     """Where the rows are kept. What is reserved is durable on return."""

@@ -6,14 +6,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from intelforge.core.chat import Accounting, Tokens
+from intelforge.core.accounting import accounting_for
+from intelforge.core.chat import Tokens
+from intelforge.core.errors import ModelError
 from intelforge.models.ledger import Kind, Ledger, Usage
 from intelforge.models.prices import ListPrices
 from intelforge.models.protocol import Prices
 
 MILLION: Final = 1_000_000
-MOST_PER_ESTIMATED: Final = 2.5
-"""tokens: the estimate takes a token for every two and a half bytes, and none is less than a byte"""
+MOST_PER_ESTIMATED: Final = 4
+"""tokens: the estimate takes one more than there are times two and a half bytes, a token is at least a byte, and each
+text has a few marks"""
 KINDS: Final[dict[str, Kind]] = {"embed": "embedding", "rerank": "reranking"}
 
 
@@ -42,10 +45,10 @@ class RemoteCall(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModelMeter:
-    """Enters calls that cost by what they read in the ledger.
+    """Enters calls that cost by what they read in the ledger, for whomever the task works that makes them.
 
     A call that is given up on its way is taken as spent, for its server may have done the work; so is one whose server
-    does not say what it read.
+    does not say what it read, or says more than was reserved for.
     """
 
     ledger: Ledger
@@ -59,23 +62,21 @@ class ModelMeter:
     async def __call__(self, call: RemoteCall, /) -> AsyncIterator[Usage]:
         """Reserves on entry and settles on exit; `input_tokens` of what it gives are to be filled in."""
         price = 0.0 if call.local else await asyncio.to_thread(self._per_token, call.provider, call.model)
+        most = call.tokens * MOST_PER_ESTIMATED
         async with self.ledger.call(
             f"{call.provider}:{call.model}",
-            accounting=Accounting(purpose=call.purpose),
+            accounting=accounting_for(call.purpose),
             kind=KINDS.get(call.purpose, "embedding"),
-            reserve_usd=None if price is None else call.tokens * MOST_PER_ESTIMATED * price,
+            reserve_usd=None if price is None else most * price,
             local=call.local,
         ) as usage:
-            known = False
+            free = False
             try:
                 yield usage
-                known = usage.input_tokens > 0
-            except asyncio.CancelledError:
-                known = usage.input_tokens > 0
-                raise
-            except BaseException:
-                known = True
+            except Exception as error:
+                free = not (isinstance(error, ModelError) and error.may_cost)
                 raise
             finally:
+                known = free or (type(usage.input_tokens) is int and 0 < usage.input_tokens <= most)
                 usage.cost_usd = usage.input_tokens * price if known and price is not None else None
                 usage.input_tokens = usage.input_tokens if known else call.tokens

@@ -15,6 +15,11 @@ class LanguageModel(Protocol):
         """`provider:name`, for example `ollama:qwen3:8b`; several, separated by commas, for a chain."""
         ...
 
+    @property
+    def local(self) -> bool:
+        """What it is asked stays on this machine: of a chain, whichever of its models is asked."""
+        ...
+
     async def respond(self, request: ChatRequest) -> ChatResponse:
         """The whole reply.
 
@@ -30,8 +35,19 @@ class LanguageModel(Protocol):
         """
         ...
 
-    async def complete(self, prompt: str, *, instructions: str, purpose: str) -> ChatResponse:
-        """The reply to a prompt. `purpose` says in one word what the call is for (`answer`), for the ledger."""
+    async def complete(
+        self,
+        prompt: str,
+        *,
+        instructions: str,
+        purpose: str,
+        local_only: bool = False,
+        principals: Sequence[str] = (),
+    ) -> ChatResponse:
+        """The reply to a prompt. `purpose` says in one word what the call is for (`answer`), for the ledger.
+
+        `local_only` and `principals` are those of the request.
+        """
         ...
 
 
@@ -141,10 +157,22 @@ class Route:
 class Router(Protocol):
     """Chooses a model for each request, and learns from what became of it."""
 
+    @property
+    def trouble(self) -> str:
+        """Why it did not learn when it last tried; empty when it did."""
+        ...
+
     def candidates(self, url: str) -> tuple[str, ...]:
         """The URLs of the models that a `router:` URL chooses among."""
         ...
 
-    async def route(self, request: ChatRequest, *, url: str) -> Route: ...
+    async def route(self, request: ChatRequest, *, url: str, among: Sequence[str] = ()) -> Route:
+        """In which order to ask the models of a `router:` URL, or those of them that are there to be asked.
 
-    async def learn(self, request: ChatRequest, route: Route, outcome: ChatResponse | Exception) -> None: ...
+        Raises InvalidInputError when none of them can take the request.
+        """
+        ...
+
+    def learn(self, request: ChatRequest, route: Route, outcome: ChatResponse | Exception) -> None:
+        """Returns at once; what is to be learned is learned later."""
+        ...

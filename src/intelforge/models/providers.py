@@ -15,7 +15,7 @@ class Provider:
     title: str
     base_url: str
     keys: tuple[str, ...]
-    """environment variables, the first that is set counts"""
+    """names of secrets, the first that is there counts"""
     header: str = "authorization"
     """that carries the key"""
     bearer: bool = True
@@ -128,9 +128,9 @@ _ALL: Final = (
     ),
 )
 PROVIDERS: Final = {provider.scheme: provider for provider in _ALL}
-COMPATIBLE: Final = Provider(
-    scheme="compatible", title="OpenAI-compatible server", base_url="", keys=("INTELFORGE_LLM_API_KEY",)
-)
+COMPATIBLE: Final = Provider(scheme="compatible", title="OpenAI-compatible server", base_url="", keys=())
+COMPATIBLE_KEY: Final = "INTELFORGE_LLM_API_KEY"
+"""what the names of the keys of such servers begin with; the host follows"""
 OLLAMA: Final = Provider(scheme="ollama", title="Ollama", base_url="", keys=())
 PORTKEY_VIRTUAL_KEY: Final = "PORTKEY_VIRTUAL_KEY"
 """names the virtual key that Portkey spends, for a URL that names none"""

@@ -39,7 +39,7 @@ class PydanticClient:
     connect: float
     """seconds to connect"""
     key: str = ""
-    """the variable that its key is in, for messages"""
+    """the name of the secret that its key is in, for messages"""
     seed: str = "seed"
     tried_once: bool = False
     """its SDK was made without retries"""
@@ -71,7 +71,7 @@ class PydanticClient:
         except IntelForgeError as error:
             problem = error
         except Exception as error:  # noqa: BLE001 - the boundary to foreign code: its every error becomes one of ours
-            problem = translated(self.name, error, key=self.key)
+            problem = translated(self.name, error, key=self.key, asked=request)
         if problem is not None:
             # Outside of the handler, so that no trace holds what the provider said, which may repeat a key.
             raise problem

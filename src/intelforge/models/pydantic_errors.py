@@ -20,8 +20,10 @@ from pydantic_ai.exceptions import (
     UserError,
 )
 
+from intelforge.core.chat import ChatRequest
 from intelforge.core.errors import EgressError
 from intelforge.models.failures import Failure, ProviderError, failure
+from intelforge.models.rejections import lacking, schema_meant, too_long, tool_meant
 
 _KINDS: Final[tuple[tuple[type[Exception], Failure], ...]] = (
     (ModelAuthenticationError, Failure.KEY),
@@ -40,43 +42,69 @@ _KINDS: Final[tuple[tuple[type[Exception], Failure], ...]] = (
     (UserError, Failure.REJECTED),
 )
 _WORDS: Final[dict[Failure, tuple[str, str]]] = {
-    Failure.KEY: ("refused the key", "check {key} and what it may use"),
-    Failure.MISSING: ("is not there", "check its name{pull}"),
+    Failure.KEY: ("refused the key", "set {key}, or check it and what it may use"),
+    Failure.MISSING: ("is not there", "check its name: intelforge models check tells some that are{pull}"),
     Failure.CREDIT: ("has no credit left", "top up the account, or choose another model"),
     Failure.BUSY: ("is asked too often", "wait a minute, or name another model after it in llm"),
     Failure.TOO_LONG: ("cannot read so much", "ask for less, or choose a model with a larger context window"),
-    Failure.REJECTED: ("cannot do what was asked", "check what it can do: intelforge models check {name}"),
+    Failure.REJECTED: (
+        "cannot do what was asked",
+        "check temperature, lengths and tools of the request, and what it can do: intelforge models check",
+    ),
     Failure.TIMEOUT: ("took too long to answer", "raise llm_timeout, or choose another model"),
     Failure.UNREACHABLE: ("cannot be reached", "start it, or check the connection"),
     Failure.BROKEN: ("broke off its reply", "try again, or name another model after it in llm"),
     Failure.SERVER: ("failed", "try again, or name another model after it in llm"),
     Failure.FILTERED: ("refused to answer", "ask in other words, or choose another model"),
-    Failure.MALFORMED: ("gave no usable reply", "try again, or choose another model"),
+    Failure.MALFORMED: (
+        "gave no usable reply",
+        "check that its address is its API's, try again, or choose another model",
+    ),
 }
 _UNSENT: Final = ("pool", "connect")
+_MAY_LACK: Final = (Failure.REJECTED, Failure.MISSING, Failure.SERVER)
+"""OpenRouter says by 404 that no model has tools, llama.cpp by 500"""
+_CALLED: Final = {"tools": "tools", "json_schema": "JSON schemas"}
+_CHOOSE: Final = "choose another model: intelforge models check"
 
 
-def translated(name: str, error: Exception, *, key: str) -> ProviderError | EgressError:
-    """One of our errors in place of a foreign one; `key` names the variable that the key is in."""
+def translated(name: str, error: Exception, *, key: str, asked: ChatRequest) -> ProviderError | EgressError:
+    """One of our errors in place of a foreign one; `key` names the secret that the key is in."""
     refused = _egress_error(error)
     if refused is not None:
         return refused
     kind = next((kind for foreign, kind in _KINDS if isinstance(error, foreign)), Failure.MALFORMED)
     if isinstance(error, ModelConnectionError) and error.phase in _UNSENT:
         kind = Failure.UNREACHABLE
+    said = _said(error)
+    kind = Failure.TOO_LONG if kind is Failure.REJECTED and too_long(said) else kind
     what, hint = _WORDS[kind]
     status = error.status_code if isinstance(error, ModelHTTPError) else _status(error)
     if status and 300 <= status < 400:
         kind, what, hint = Failure.REJECTED, "answered with a redirect, which is not followed", "check its address"
+    lacks = lacking(said, asked) if kind in _MAY_LACK else frozenset()
+    if lacks:
+        kind, what, hint = Failure.REJECTED, f"has no {' and no '.join(_CALLED[one] for one in sorted(lacks))}", _CHOOSE
+    elif kind is Failure.REJECTED and (tool := tool_meant(said, asked)):
+        what, hint = f"does not take the tool {tool!r} as it is described", f"mend its parameters, or {_CHOOSE}"
+    elif kind is Failure.REJECTED and schema_meant(said, asked):
+        what, hint = "does not take the JSON schema of the reply", f"mend it, or {_CHOOSE}"
     shown = f" (HTTP {status})" if status else ""
     pull = f", or pull it: ollama pull {name.partition(':')[2]}" if name.startswith("ollama:") else ""
     after = error.retry_after if isinstance(error, ModelAPIError) else None
-    return failure(
+    found = failure(
         kind,
         f"{name} {what}{shown}",
-        hint=hint.format(key=key or "its key", pull=pull, name=name),
+        hint=hint.format(key=key or "its key", pull=pull),
         retry_after=after,
     )
+    found.lacking = lacks
+    return found
+
+
+def _said(error: Exception) -> str:
+    """The provider's own words, to be looked at and not repeated."""
+    return str(error.body) if isinstance(error, ModelAPIError) else ""
 
 
 def _status(error: Exception) -> int:

@@ -46,6 +46,7 @@ from intelforge.core.chat import (
     ToolCallDelta,
     ToolResult,
 )
+from intelforge.models.direct_openai import TOLD_TOTAL
 
 _FINISHES: Final = {
     "stop": FinishReason.STOP,
@@ -134,15 +135,18 @@ def parts_from(parts: Sequence[ModelResponsePart]) -> tuple[Part, ...]:
 
 
 def tokens_from(usage: RequestUsage) -> Tokens:
-    """Counts as told, which may be anything."""
+    """Counts as told, which may be anything. What only the total has was thought: some providers leave it out."""
     if usage.unmeasured_requests:
         return Tokens(estimated=True)
+    read, written = usage.input_tokens or 0, usage.output_tokens or 0
+    thinking = getattr(usage, "output_reasoning_tokens", 0) or usage.details.get("reasoning_tokens", 0)
+    hidden = max(0, usage.details.get(TOLD_TOTAL, 0) - read - written)
     return Tokens(
-        input=usage.input_tokens or 0,
-        output=usage.output_tokens or 0,
+        input=read,
+        output=written + hidden,
         cache_read=usage.cache_read_tokens or 0,
         cache_write=usage.cache_write_tokens or 0,
-        thinking=getattr(usage, "output_reasoning_tokens", 0) or usage.details.get("reasoning_tokens", 0),
+        thinking=max(thinking, hidden),
     )
 
 

@@ -27,21 +27,23 @@ from intelforge.core.chat import (
 )
 from intelforge.core.errors import ConfigError, ErrorCode, IntelForgeError, ModelError, StorageError
 from intelforge.models.normal_form import fingerprint, normal_form, part_form
-from intelforge.models.prompting import prompt_request, stripped
+from intelforge.models.prompting import Prompted
 from intelforge.models.protocol import LanguageModel
-from intelforge.models.providers import COMPATIBLE, PORTKEY_VIRTUAL_KEY, PROVIDERS
+from intelforge.models.providers import PORTKEY_VIRTUAL_KEY, PROVIDERS
 
 HIDDEN: Final = "***"
 SHORTEST_SECRET: Final = 8
+_KEY: Final = "_API_KEY"
+"""in the names of most variables that hold keys, those of single servers among them"""
 _COUNTS: Final = ("input", "output", "cache_read", "cache_write", "thinking")
 
 
 class Recorder:
     """Appends exchanges to a file, each when it is over."""
 
-    def __init__(self, path: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, path: str, secrets: Mapping[str, str]) -> None:
         self._path = Path(path).expanduser()
-        self._secrets = secrets_of(environment)
+        self._secrets = secrets_of(secrets)
 
     def record(self, request: ChatRequest, outcome: ChatResponse | IntelForgeError) -> None:
         """Raises StorageError when the file cannot be written."""
@@ -50,7 +52,7 @@ class Recorder:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                file.write(json.dumps(line) + "\n")  # in ASCII: a model also writes halves of characters
         except OSError as error:
             raise StorageError(
                 f"the recording {self._path} cannot be written: {error.strerror}",
@@ -59,7 +61,7 @@ class Recorder:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedModel:
+class RecordedModel(Prompted):
     """A language model whose exchanges are recorded."""
 
     inner: LanguageModel
@@ -68,6 +70,10 @@ class RecordedModel:
     @property
     def name(self) -> str:
         return self.inner.name
+
+    @property
+    def local(self) -> bool:
+        return self.inner.local
 
     async def respond(self, request: ChatRequest) -> ChatResponse:
         try:
@@ -88,9 +94,6 @@ class RecordedModel:
         except IntelForgeError as error:
             self.recorder.record(request, error)
             raise
-
-    async def complete(self, prompt: str, *, instructions: str, purpose: str) -> ChatResponse:
-        return stripped(await self.respond(prompt_request(prompt, instructions=instructions, purpose=purpose)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +119,7 @@ class Recording:
         """Raises ConfigError when the file is not there or is no recording."""
         found = cls(path, secrets_of(environment))
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"the recording {path} cannot be read", hint="make one: set llm_record to a file and run"
@@ -142,7 +145,7 @@ class Recording:
     def _add(self, number: int, line: str) -> None:
         try:
             value = json.loads(line)
-            recorded = Recorded(line=number, request=value["request"], response=_read(value))
+            recorded = Recorded(line=number, request=dict(value["request"]), response=_read(value))
             self._by_key[value["key"]].append(recorded)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
@@ -167,9 +170,10 @@ class Recording:
 
 
 def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The values of all variables that hold keys, the longest first."""
-    names = [*(key for provider in PROVIDERS.values() for key in provider.keys), *COMPATIBLE.keys, PORTKEY_VIRTUAL_KEY]
-    found = {environment.get(name, "").strip() for name in names}
+    """The values of all names that stand for keys, the longest first."""
+    listed = [name for name in environment if _KEY in name.upper()]
+    known = [key for provider in PROVIDERS.values() for key in provider.keys]
+    found = {environment.get(name, "").strip() for name in (*listed, *known, PORTKEY_VIRTUAL_KEY)}
     return tuple(sorted((value for value in found if len(value) >= SHORTEST_SECRET), key=len, reverse=True))
 
 

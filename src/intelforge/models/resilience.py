@@ -72,7 +72,7 @@ class CircuitBreaker:
         try:
             yield
         except ProviderError as error:
-            if error.advice.counts:
+            if error.advice.ill:
                 self._note_failure(probe=probe)
             elif probe:
                 self._close()
@@ -121,7 +121,10 @@ def broken_off(error: ProviderError) -> ProviderError:
 
 
 def all_failed(errors: Sequence[IntelForgeError]) -> IntelForgeError:
-    """One error for a chain of which no model answered: the only one, or the sum of them."""
+    """One error for a chain of which no model answered: the only one, or the sum of them.
+
+    The sum may be tried again when the first of its models may.
+    """
     if len(errors) == 1:
         return errors[0]
     kinds = {type(error) for error in errors}
@@ -129,8 +132,12 @@ def all_failed(errors: Sequence[IntelForgeError]) -> IntelForgeError:
     codes = {error.error_code for error in errors}
     code = codes.pop() if len(codes) == 1 else ErrorCode.MODEL_FAILED
     hints = dict.fromkeys(error.hint for error in errors if error.hint)
-    return kind(
+    sum_ = kind(
         f"none of {len(errors)} models answered: " + "; ".join(error.message for error in errors),
         hint=next(iter(hints), "name another model in llm"),
         code=code,
     )
+    if isinstance(sum_, ModelError):
+        waits = [error.retry_after for error in errors if isinstance(error, ModelError) and error.retry_after]
+        sum_.retry_after = min(waits, default=None)
+    return sum_

@@ -31,7 +31,8 @@ from intelforge.models.protocol import Abilities, Exchange, Profiles, Responder
 class Adapted:
     """A responder that follows schemas and calls tools whether or not its model can.
 
-    What a provider turns out to reject is remembered, and done around the model from then on.
+    What a provider says that its model cannot do at all is remembered, and done around the model from then on. Tools
+    and schemas that it rejects for another reason are told it in words for that one request, with a note.
     """
 
     inner: Responder
@@ -58,35 +59,30 @@ class Adapted:
 
     async def run(self, exchange: Exchange) -> AsyncGenerator[StreamEvent, None]:
         """See Responder."""
-        given = False
+        given, can = False, self.abilities
         try:
-            async with aclosing(self._run(exchange)) as events:
+            async with aclosing(self._run(exchange, can)) as events:
                 async for event in events:
                     given = True
                     yield event
             return
         except ProviderError as error:
-            suspected = self._suspected(exchange.request)
-            if given or error.kind is not Failure.REJECTED or not suspected:
+            asked = _asked(exchange.request, can)
+            if given or error.kind is not Failure.REJECTED or not asked:
                 raise
-        self._lacking |= suspected
+            rejected = error
+        self._lacking |= rejected.lacking
+        without = dict.fromkeys(rejected.lacking or asked, False)
         try:
-            async with aclosing(self._run(exchange)) as events:
+            async with aclosing(self._run(exchange, replace(can, **without))) as events:
                 async for event in events:
-                    yield event
+                    yield event if rejected.lacking else _noted(event, f"{rejected.message}: it was asked in words")
         except ProviderError as error:
-            if error.kind is Failure.REJECTED:
-                self._lacking -= suspected  # it was something else
-            raise
+            # If it rejects that as well, it was not the form.
+            raise (rejected if error.kind is Failure.REJECTED else error) from None
 
-    def _suspected(self, request: ChatRequest) -> set[str]:
-        """What the provider may not be able to do after all, of what was asked of it."""
-        can = self.abilities
-        wanted = {"tools": request.tools and can.tools, "json_schema": request.output_schema and can.json_schema}
-        return {name for name, asked in wanted.items() if asked}
-
-    def _run(self, exchange: Exchange) -> AsyncGenerator[StreamEvent, None]:
-        request, can = exchange.request, self.abilities
+    def _run(self, exchange: Exchange, can: Abilities) -> AsyncGenerator[StreamEvent, None]:
+        request = exchange.request
         if request.tools and not can.tools:
             if request.tool_choice == "none":
                 return self.inner.run(replace(exchange, request=replace(request, tools=())))
@@ -125,7 +121,7 @@ class Adapted:
 
     def _unfit(self, problem: str) -> ProviderError:
         return failure(
-            Failure.MALFORMED,
+            Failure.UNFIT,
             f"{self.name} does not write the JSON it is asked for: {problem}",
             hint="choose a model that can: intelforge models check",
         )
@@ -203,6 +199,18 @@ class _ByTools:
         call = ToolCall(id=f"call_{calls + 1}", name=value["tool"], arguments=json.dumps(value.get("arguments", {})))
         kept = tuple(part for part in response.parts if not isinstance(part, Text))
         return replace(response, parts=(*kept, call), finish_reason=FinishReason.TOOL_CALLS)
+
+
+def _asked(request: ChatRequest, can: Abilities) -> list[str]:
+    """What was asked of the provider that it might not take."""
+    wanted = {"tools": bool(request.tools), "json_schema": request.output_schema is not None}
+    return [name for name, asked in wanted.items() if asked and getattr(can, name)]
+
+
+def _noted(event: StreamEvent, note: str) -> StreamEvent:
+    if not isinstance(event, Done):
+        return event
+    return Done(replace(event.response, notes=(*event.response.notes, note)))
 
 
 def _pieces(response: ChatResponse) -> list[StreamEvent]:

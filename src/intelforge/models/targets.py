@@ -10,22 +10,21 @@
 Any other scheme is looked for among the plug-ins of the entry-point group `intelforge.language_models`.
 """
 
-import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 import httpx2
 
-from intelforge.core.errors import ConfigError, ErrorCode, ModelError
+from intelforge.core.errors import ConfigError
 from intelforge.core.registry import scheme_of
 from intelforge.core.settings import LANGUAGE_MODEL_CHAIN
 from intelforge.models.ollama import is_remote, ollama_url
-from intelforge.models.providers import COMPATIBLE, OLLAMA, PORTKEY_VIRTUAL_KEY, PROVIDERS, Provider
+from intelforge.models.providers import COMPATIBLE, COMPATIBLE_KEY, OLLAMA, PROVIDERS, Provider
+from intelforge.security.servers import is_loopback, key_variables, server_name
 
-COMPATIBLE_KEY: Final = COMPATIBLE.keys[0]
-"""The environment variable that holds the key of an OpenAI-compatible server, if it wants one."""
 NONE: Final = ("none:", "none")
 AUTO: Final = ("auto:", "auto")
 ROUTER: Final = "router:"
@@ -42,11 +41,14 @@ class Target:
     provider: str
     """its scheme, `compatible`, or the scheme of a plug-in"""
     model: str
+    """by which it is known; that of a compatible server begins with the server: `gpu.lan:8000/qwen3`"""
     sent_as: str = ""
     """the model's name in requests, where it is not `model`"""
     facts: Provider | None = None
     """None for a plug-in"""
     base_url: str = ""
+    keys: tuple[str, ...] = ()
+    """names of the secrets that its key may be in"""
     key: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """sent to the provider's host with each request, beside the key"""
@@ -56,6 +58,11 @@ class Target:
     @property
     def name(self) -> str:
         return f"{self.provider}:{self.model}"
+
+    @property
+    def key_name(self) -> str:
+        """That of its secret, as messages tell it; empty when it takes no key."""
+        return (self.keys[-1] if self.facts is COMPATIBLE else self.keys[0]) if self.keys else ""
 
     @property
     def wire_name(self) -> str:
@@ -70,13 +77,22 @@ def split_chain(url: str) -> tuple[str, ...]:
     return urls
 
 
+def routed_urls(url: str, named: Sequence[str]) -> tuple[str, ...]:
+    """The models that a `router:` URL chooses among: those that it names, else those of the settings.
+
+    Raises ConfigError as `split_chain` does.
+    """
+    others = (split_chain(one) for one in named if not one.startswith(ROUTER))
+    return split_chain(url.strip().removeprefix(ROUTER)) or tuple(dict.fromkeys(chain.from_iterable(others)))
+
+
 def read_target(url: str, *, environment: Mapping[str, str] = os.environ) -> Target:
-    """What one URL names, with base URL and key. Raises ConfigError, and ModelError when the key is missing."""
+    """What one URL names, without its key. Raises ConfigError."""
     if url.find(":") < 1:
         raise ConfigError(f"llm {url!r} names no provider", hint=f"write it as PROVIDER:MODEL; {KNOWN}")
     provider, name = scheme_of(url), url.partition(":")[2].strip()
     if provider in ("http", "https"):
-        return _compatible(url, environment)
+        return _compatible(url)
     if provider in ("ollama", *PROVIDERS) and not name:
         raise ConfigError(f"llm {url!r} names no model", hint=f"write it as {provider}:MODEL")
     if provider == "ollama":
@@ -84,8 +100,20 @@ def read_target(url: str, *, environment: Mapping[str, str] = os.environ) -> Tar
         local = not is_remote(name) and is_loopback(httpx2.URL(base).host)
         return Target(url=url, provider=provider, model=name, facts=OLLAMA, base_url=base, local=local)
     if provider in PROVIDERS:
-        return _hosted(url, PROVIDERS[provider], name, environment)
+        return _hosted(url, PROVIDERS[provider], name)
     return Target(url=url, provider=provider, model=name, local=provider == SCRIPTED)
+
+
+def named(model: str) -> str:
+    """The name of a model that is given by its name or, where it has one, its address. Raises ConfigError."""
+    provider, _, name = model.partition(":")
+    if not (provider and name):
+        raise ConfigError(f"{model!r} names no provider", hint=f"write it as PROVIDER:MODEL; {KNOWN}")
+    if provider == COMPATIBLE.scheme and "/" not in name:
+        raise ConfigError(
+            f"{model!r} does not say on which server", hint=f"write it as http://HOST/v1#{name}, as in the setting llm"
+        )
+    return read_target(model).name if provider.strip().lower() in ("http", "https") else model
 
 
 def hosts_of(url: str, *, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
@@ -102,49 +130,34 @@ def _host_of(url: str, environment: Mapping[str, str]) -> tuple[str, ...]:
     return (f"{host}:{place.port or (443 if place.scheme == 'https' else 80)}",)
 
 
-def _hosted(url: str, facts: Provider, name: str, environment: Mapping[str, str]) -> Target:
+def _hosted(url: str, facts: Provider, name: str) -> Target:
     named = name.startswith("@") and facts.scheme == "portkey"
-    headers = _portkey_headers(name, environment) if facts.scheme == "portkey" else {}
+    provider, _, model = name.partition("/")
+    if named and (not model or len(provider) < 2):
+        raise ConfigError(f"llm 'portkey:{name}' names no model", hint="write it as portkey:@PROVIDER/MODEL")
     return Target(
         url=url,
         provider=facts.scheme,
         model=name,
-        sent_as=name.partition("/")[2] if named else "",
+        sent_as=model if named else "",
         facts=facts,
         base_url=facts.base_url,
-        key=_key(facts, environment),
-        headers=headers,
+        keys=facts.keys,
     )
 
 
-def _portkey_headers(name: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """`@PROVIDER/MODEL` says itself whose key is spent; for a plain name the virtual key must be set."""
-    provider, slash, model = name.partition("/")
-    if name.startswith("@"):
-        if not slash or not model or len(provider) < 2:
-            raise ConfigError(f"llm 'portkey:{name}' names no model", hint="write it as portkey:@PROVIDER/MODEL")
-        return {"x-portkey-provider": provider}
-    virtual = environment.get(PORTKEY_VIRTUAL_KEY, "").strip()
-    if not virtual:
-        raise ModelError(
-            f"portkey:{name} does not say whose key is spent, and {PORTKEY_VIRTUAL_KEY} is not set",
-            hint=f"write it as portkey:@PROVIDER/MODEL, or export {PORTKEY_VIRTUAL_KEY}=…",
-            code=ErrorCode.REFUSED,
-        )
-    return {"x-portkey-virtual-key": virtual}
-
-
-def _compatible(url: str, environment: Mapping[str, str]) -> Target:
+def _compatible(url: str) -> Target:
     place = _parsed(url)
     if not place.fragment:
         raise ConfigError(f"llm {url!r} names no model", hint="write it as http://HOST/v1#MODEL")
     return Target(
         url=url,
         provider="compatible",
-        model=place.fragment,
+        model=f"{server_name(place)}/{place.fragment}",
+        sent_as=place.fragment,
         facts=COMPATIBLE,
         base_url=str(place.copy_with(fragment=None)),
-        key=environment.get(COMPATIBLE_KEY, "").strip(),
+        keys=key_variables(COMPATIBLE_KEY, place),
         local=is_loopback(place.host),
     )
 
@@ -157,25 +170,6 @@ def _parsed(url: str) -> httpx2.URL:
     if not place.host or place.userinfo:
         raise ConfigError(
             "llm must be a URL with a host and without a password",
-            hint=f"write it as http://HOST/v1#MODEL and put the key into {COMPATIBLE_KEY}",
+            hint=f"write it as http://HOST/v1#MODEL and put the key into {COMPATIBLE_KEY}_HOST",
         )
     return place
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _key(facts: Provider, environment: Mapping[str, str]) -> str:
-    for variable in facts.keys:
-        if key := environment.get(variable, "").strip():
-            return key
-    variable = facts.keys[0]
-    raise ModelError(
-        f"the language model provider {facts.scheme!r} needs a key, and {' or '.join(facts.keys)} is not set",
-        hint=f"export {variable}=…, or run: intelforge config set llm none:",
-        code=ErrorCode.REFUSED,
-    )

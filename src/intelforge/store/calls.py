@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from intelforge.core.clock import Clock, utc_now
 from intelforge.core.errors import BudgetError, ErrorCode, IntelForgeError, StorageError
@@ -29,15 +29,24 @@ MOST_KEPT: Final = 10_000
 ABANDONED: Final = timedelta(hours=1)
 """after which a call of another machine, whose processes cannot be seen from here, is taken for crashed"""
 SUPERVISION_SECONDS: Final = 3.0
+FORGOTTEN_AT_ONCE: Final = 500
 
 
 class Calls:
     """Keeps every model call: reserved before it is made, settled after. Close it before the database."""
 
     def __init__(
-        self, database: Database, *, owner: str = "", clock: Clock = utc_now, alive: Alive = process_alive
+        self,
+        database: Database,
+        *,
+        owner: str = "",
+        keep: timedelta | None = None,
+        clock: Clock = utc_now,
+        alive: Alive = process_alive,
     ) -> None:
+        """`keep` is for how long finished calls stay on record while calls are supervised; None for ever."""
         self._database = database
+        self._keep = keep
         self._owner = owner
         self._clock = clock
         self._alive = alive
@@ -98,9 +107,25 @@ class Calls:
         await asyncio.gather(*(self._enter(closing, soon=True) for closing in crashed))
         return len(crashed)
 
+    async def forget_old(self) -> int:
+        """Removes some finished calls that are older than what is kept; gives how many.
+
+        What budgets have counted of them stays counted.
+        """
+        if self._keep is None:
+            return 0
+        finished = CallRow.state != "reserved"
+        old = select(CallRow.id).where(CallRow.at < self._clock() - self._keep, finished).order_by(CallRow.at)
+        async with self._database.read() as connection:
+            ids = (await connection.scalars(old.limit(FORGOTTEN_AT_ONCE))).all()
+        if not ids:
+            return 0
+        async with self._database.write() as connection:
+            return (await connection.execute(delete(CallRow).where(CallRow.id.in_(ids), finished))).rowcount
+
     @asynccontextmanager
     async def supervised(self) -> AsyncIterator[None]:
-        """Settles crashed calls again and again while the block runs."""
+        """Settles crashed calls and forgets old ones, again and again while the block runs."""
         supervision = asyncio.create_task(self._supervise(), name="supervision of calls")
         try:
             yield
@@ -228,6 +253,7 @@ class Calls:
         while True:
             with suppress(StorageError):  # whoever works meets the same error
                 await self.settle_crashed()
+                await self.forget_old()
             await asyncio.sleep(SUPERVISION_SECONDS)
 
 

@@ -35,6 +35,12 @@ class Place:
 
 
 CURRENT = exists().where(ItemRow.document_id == DocumentRow.id, ItemRow.state == ItemState.READY)
+LOCAL_ONLY = exists().where(
+    ItemRow.document_id == DocumentRow.id,
+    ItemRow.state == ItemState.READY,
+    ItemRow.source_id.in_(select(SourceRow.id).where(SourceRow.local_models_only)),
+)
+"""One of the sources that have it now may only go to models on this machine."""
 
 
 CHUNKS_AT_ONCE: Final = 200
@@ -123,6 +129,18 @@ class Documents:
                         access=tuple(row.access),
                     )
                     found.setdefault(row.document_id, []).append(place)
+        return found
+
+    async def local_only(self, document_ids: Collection[str]) -> set[str]:
+        """Those of these documents that may only go to models on this machine.
+
+        One source that says so is enough. What no source has any more is among them: nobody can say otherwise now.
+        """
+        found = set(document_ids)
+        async with self._database.read() as connection:
+            for part in slices(list(document_ids)):
+                free = select(DocumentRow.id).where(DocumentRow.id.in_(part), CURRENT, not_(LOCAL_ONLY))
+                found -= set((await connection.execute(free)).scalars())
         return found
 
     async def attributes(self, document_ids: Collection[str]) -> dict[str, Attributes]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from intelforge.core.clock import Clock, utc_now
@@ -22,19 +22,28 @@ class Sources:
         self._clock = clock
 
     async def add(self, source: Source) -> Source:
-        """Adds a source. One with the same kind and URI is kept, with the new options and access list."""
+        """Adds a source. One with the same kind and URI is kept, with the new options and access list.
+
+        That it may only go to local models stays so until `limit_models` says otherwise.
+        """
         row = {
             "id": source.id,
             "kind": source.kind,
             "uri": source.uri,
             "options": dict(source.options),
             "access": list(source.access),
+            "local_models_only": source.local_models_only,
             "created_at": self._clock(),
             "error": "",
         }
         statement = self._database.insert(SourceRow).values(**row)
         statement = statement.on_conflict_do_update(
-            index_elements=["kind", "uri"], set_={"options": row["options"], "access": row["access"]}
+            index_elements=["kind", "uri"],
+            set_={
+                "options": row["options"],
+                "access": row["access"],
+                "local_models_only": or_(SourceRow.local_models_only, statement.excluded.local_models_only),
+            },
         ).returning(SourceRow)
         async with self._database.write() as connection:
             added = _source((await connection.execute(statement)).one())
@@ -64,6 +73,10 @@ class Sources:
             for row in rows
         ]
 
+    async def limit_models(self, source_id: str, *, local_only: bool) -> None:
+        """Says whether what the source holds may only go to models on this machine, from now on."""
+        await self._update(source_id, {"local_models_only": local_only})
+
     async def synced(self, source_id: str, *, cursor: str | None) -> None:
         """Records a listing that came to its end."""
         await self._update(source_id, {"cursor": cursor, "synced_at": self._clock(), "error": ""})
@@ -78,7 +91,7 @@ class Sources:
             await _undescribe(connection, source_id)
             await connection.execute(delete(SourceRow).where(SourceRow.id == source_id))
 
-    async def _update(self, source_id: str, values: Mapping[str, str | datetime | None]) -> None:
+    async def _update(self, source_id: str, values: Mapping[str, str | bool | datetime | None]) -> None:
         async with self._database.write() as connection:
             await connection.execute(update(SourceRow).where(SourceRow.id == source_id).values(**values))
 
@@ -97,5 +110,6 @@ def _source(row: Any) -> Source:
         uri=row.uri,
         options=row.options,
         access=tuple(row.access),
+        local_models_only=row.local_models_only,
         cursor=row.cursor,
     )

@@ -9,12 +9,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, not_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, not_, select, true, update
 
 from intelforge.store.database import Database
-from intelforge.store.documents import CURRENT
+from intelforge.store.documents import CURRENT, LOCAL_ONLY
 from intelforge.store.items import slices
-from intelforge.store.tables import DocumentRow, StandingRow
+from intelforge.store.tables import DocumentRow, SourceRow, StandingRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +25,12 @@ class Counts:
     chunks: int
     indexed: int
     embedded: int
+    withheld: int = 0
+    """chunks without a vector that only an embedder on this machine may be given"""
 
-    @property
-    def complete(self) -> bool:
-        return self.chunks == self.indexed == self.embedded
+    def left(self, *, local: bool) -> int:
+        """Chunks that an embedder, `local` when it is on this machine, has still to embed."""
+        return self.chunks - self.embedded - (0 if local else self.withheld)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,11 @@ class Standings:
         """What is current, indexed and embedded."""
         async with self._database.read() as connection:
             row = (await connection.execute(self._totals)).one()
-        return Counts(documents=row[0], chunks=row[1] or 0, indexed=row[2] or 0, embedded=row[3] or 0)
+            limited = (await connection.execute(select(exists().where(SourceRow.local_models_only)))).scalar_one()
+            withheld = (await connection.execute(self._withheld)).scalar_one() if limited else 0
+        return Counts(
+            documents=row[0], chunks=row[1] or 0, indexed=row[2] or 0, embedded=row[3] or 0, withheld=withheld or 0
+        )
 
     async def recent_counts(self) -> Counts:
         """The same, of a while ago: to sum over all documents is too much for every search."""
@@ -120,12 +126,16 @@ class Standings:
         statement = select(DocumentRow.id).join(StandingRow, self._of_document)
         return await self._ids(statement.where(StandingRow.described != DocumentRow.revision).limit(limit))
 
-    async def unembedded(self, *, limit: int) -> list[tuple[str, int]]:
-        """Current documents it holds with chunks to embed: (id, number of chunks embedded already)."""
+    async def unembedded(self, *, limit: int, local: bool) -> list[tuple[str, int]]:
+        """Current documents it holds with chunks to embed: (id, number of chunks embedded already).
+
+        For an embedder that is not `local`, on this machine, without those that it may not be given.
+        """
+        allowed = true() if local else not_(LOCAL_ONLY)
         statement = (
             select(DocumentRow.id, StandingRow.embedded_chunks)
             .join(StandingRow, self._of_document)
-            .where(StandingRow.embedded_chunks < DocumentRow.chunk_count, CURRENT)
+            .where(StandingRow.embedded_chunks < DocumentRow.chunk_count, CURRENT, allowed)
             .order_by(DocumentRow.created_at, DocumentRow.id)
             .limit(limit)
         )
@@ -191,6 +201,16 @@ class Standings:
             func.sum(StandingRow.embedded_chunks),
         )
         return select(*columns).select_from(DocumentRow).outerjoin(StandingRow, self._of_document).where(CURRENT)
+
+    @property
+    def _withheld(self) -> Select[int]:
+        missing = DocumentRow.chunk_count - func.coalesce(StandingRow.embedded_chunks, 0)
+        return (
+            select(func.sum(missing))
+            .select_from(DocumentRow)
+            .outerjoin(StandingRow, self._of_document)
+            .where(LOCAL_ONLY)
+        )
 
     @property
     def _standing(self) -> Select[str, int, int]:

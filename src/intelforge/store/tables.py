@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     DateTime,
     Dialect,
     Float,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     String,
     Text,
     TypeDecorator,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -51,6 +53,7 @@ class SourceRow(Table):
     uri: Mapped[str] = mapped_column(Text)
     options: Mapped[dict[str, str]] = mapped_column(JSON)
     access: Mapped[list[str]] = mapped_column(JSON)
+    local_models_only: Mapped[bool] = mapped_column(Boolean, server_default=false())
     cursor: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant)
     synced_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -301,8 +304,32 @@ class RouterCallRow(Table):
     request: Mapped[dict[str, Any]] = mapped_column(JSON)
     # float32, little-endian; empty without an embedder.
     embedding: Mapped[bytes] = mapped_column(LargeBinary)
+    # The model that gave the reply, where it was not the chosen one.
+    replied: Mapped[str] = mapped_column(String(255))
+    # The same for the same question of the same asker.
+    asked: Mapped[str] = mapped_column(String(64))
 
-    __table_args__ = (Index("ix_router_calls_at", "at"),)
+    __table_args__ = (Index("ix_router_calls_at", "at"), Index("ix_router_calls_asked", "asked", "at"))
+
+
+class RouterEventRow(Table):
+    """Something that routers take in, in the order of its numbers: what came of a call, a freeze, an import."""
+
+    __tablename__ = "router_events"
+
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(16))
+    call: Mapped[str] = mapped_column(String(64))
+    model: Mapped[str] = mapped_column(String(255))
+    quality: Mapped[float | None] = mapped_column(Float)
+    source: Mapped[str] = mapped_column(String(16))
+    latency: Mapped[float | None] = mapped_column(Float)
+    output_tokens: Mapped[int | None] = mapped_column(Integer)
+    era: Mapped[str] = mapped_column(String(64))
+    spent: Mapped[float] = mapped_column(Float)
+    exploring: Mapped[float] = mapped_column(Float)
+    expected: Mapped[float] = mapped_column(Float)
+    given_up: Mapped[float] = mapped_column(Float)
 
 
 class RouterStateRow(Table):
@@ -312,4 +339,16 @@ class RouterStateRow(Table):
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     at: Mapped[datetime] = mapped_column(Instant)
+    # Empty before one was kept.
     state: Mapped[bytes] = mapped_column(LargeBinary)
+    # Of the last event that is in the state.
+    number: Mapped[int] = mapped_column(BigInteger)
+
+
+class RouterCounterRow(Table):
+    """The number of a router's last event, apart from its state: who adds events writes this row, which is small."""
+
+    __tablename__ = "router_counters"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    last: Mapped[int] = mapped_column(BigInteger)

@@ -20,6 +20,7 @@ class HashEmbedder:
     dimensions: int = DIMENSIONS
     tokenizer: Path | None = None
     at_once: int = 32
+    local: bool = True
     asked: list[str] = field(default_factory=list)
 
     async def embed(self, texts: Sequence[str], *, kind: TextKind = TextKind.DOCUMENT) -> Vectors:

@@ -1,6 +1,7 @@
 """What a gateway is made of, with doubles where a provider, a price list or a nap would be."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from intelforge.models.endpoint import Endpoint, Limits
 from intelforge.models.gateway import Gateway, Options
 from intelforge.models.gateway_model import Behaviour, Candidate, GatewayModel, Lent
 from intelforge.models.ledger import Ledger, MemoryLedgerStore
-from intelforge.models.protocol import LanguageModel, ModelClient
+from intelforge.models.protocol import LanguageModel, ModelClient, Prices
 from intelforge.models.resilience import CircuitBreaker, RetryPolicy
 from intelforge.models.structured import Adapted
 from intelforge.testing.mock_model import MockModel, Rule
@@ -38,20 +39,32 @@ class GatewayBench:
         default_factory=lambda: Limits(total=30, first_token=10, token=10, connect=5, max_tokens=100)
     )
     retry: RetryPolicy = field(default_factory=lambda: RetryPolicy(jitter=lambda: 1.0))
+    prices: Prices = field(default_factory=FlatPrices)
     lent: Lent = field(default_factory=Lent)
     hedge_seconds: float = 0.0
+    timer: Callable[[], float] = time.perf_counter
     naps: list[float] = field(default_factory=list)
     breakers: dict[str, CircuitBreaker] = field(default_factory=dict)
 
-    def chain(self, *models: tuple[str, ModelClient | Sequence[Rule]], local: bool = False) -> GatewayModel:
-        """A chain of models by name, each a client or the rules of a mock. They cost unless they are local."""
+    def chain(
+        self, *models: tuple[str, ModelClient | Sequence[Rule]], local: bool = False, routed: str = ""
+    ) -> GatewayModel:
+        """A chain of models by name, each a client or the rules of a mock. They cost unless they are local.
+
+        With `routed`, a `router:` URL, the router that is lent chooses among them.
+        """
         return GatewayModel(
             name=", ".join(name for name, _ in models),
             candidates=tuple(self._candidate(name, client, local) for name, client in models),
             behaviour=Behaviour(
-                timeout=self.limits.total, retry=self.retry, hedge_seconds=self.hedge_seconds, sleep=self._nap
+                timeout=self.limits.total,
+                retry=self.retry,
+                hedge_seconds=self.hedge_seconds,
+                timer=self.timer,
+                sleep=self._nap,
             ),
             lent=self.lent,
+            routed=routed,
         )
 
     async def open(self, url: str, **environment: str) -> LanguageModel:
@@ -61,7 +74,7 @@ class GatewayBench:
             client=self.client,
             ledger=Ledger(self.store),
             options=options,
-            prices=FlatPrices(),
+            prices=self.prices,
             lent=self.lent,
             environment=environment,
         )
@@ -79,8 +92,9 @@ class GatewayBench:
             local=local,
             client=MockModel(client) if isinstance(client, Sequence) else client,
             ledger=Ledger(self.store),
-            prices=FlatPrices(),
+            prices=self.prices,
             limits=self.limits,
+            timer=self.timer,
         )
         breaker = self.breakers.setdefault(name, CircuitBreaker(name=name))
         return Candidate(name, Adapted(endpoint, self.lent.profiles), breaker)

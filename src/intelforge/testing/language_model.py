@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 
 from intelforge.core.chat import ChatRequest, ChatResponse, StreamEvent, Text
 from intelforge.models.gateway_model import replayed
-from intelforge.models.prompting import prompt_request, stripped
+from intelforge.models.prompting import Prompted
 
 
 @dataclass(slots=True)
-class ScriptedModel:
+class ScriptedModel(Prompted):
     """A LanguageModel that gives the replies in turn, the last one for ever; an exception among them is raised."""
 
     replies: Sequence[str | ChatResponse | Exception]
     name: str = "mock:scripted"
+    local: bool = True
     prompts: list[str] = field(default_factory=list)
     """what the last turns of its requests said"""
     requests: list[ChatRequest] = field(default_factory=list)
@@ -32,6 +33,3 @@ class ScriptedModel:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent, None]:
         for event in replayed(await self.respond(request), stream=True):
             yield event
-
-    async def complete(self, prompt: str, *, instructions: str, purpose: str) -> ChatResponse:
-        return stripped(await self.respond(prompt_request(prompt, instructions=instructions, purpose=purpose)))

@@ -1,7 +1,7 @@
 """A library in memory, for trying and testing answers without a workspace."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from intelforge.core.errors import NotFoundError
@@ -15,6 +15,8 @@ class MemoryLibrary:
     """Documents by location; chunks are paragraphs and definitions, found by the words they share with a question."""
 
     documents: Mapping[str, str]
+    private: Collection[str] = ()
+    """those that may only go to models on this machine"""
 
     async def search(self, question: str, *, limit: int) -> SearchResult:
         wanted = set(_WORD.findall(question.lower()))
@@ -25,6 +27,9 @@ class MemoryLibrary:
         if document_id not in self.documents:
             raise NotFoundError(f"there is no document {document_id!r}", hint=f"known: {', '.join(self.documents)}")
         return self.documents[document_id]
+
+    async def local_only(self, document_ids: Collection[str]) -> set[str]:
+        return set(document_ids) & set(self.private)
 
 
 def _hits(location: str, text: str, wanted: set[str]) -> list[Hit]:

@@ -37,7 +37,18 @@ from intelforge.models.recording import Recording
 DEFAULT_REPLY: Final = "The first passage answers this [1]."
 NAME: Final = "mock"
 FAULTS: Final = ("busy", "server", "unreachable", "broken", "timeout", "malformed", "key", "credit", "missing")
-_KNOWN: Final = {"when", "reply", "tool", "fault", "retry_after", "after_pieces", "times", "tokens", "finish"}
+_KNOWN: Final[Mapping[str, Any]] = {
+    "when": str,
+    "reply": str,
+    "tool": dict,
+    "fault": str,
+    "retry_after": float | int | None,
+    "after_pieces": int,
+    "times": int,
+    "tokens": dict | None,
+    "finish": str,
+}
+"""what a rule may say, and its type"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +156,12 @@ def read_script(path: Path) -> list[Rule]:
 
 
 def _read_rule(value: Mapping[str, Any]) -> Rule:
-    if unknown := set(value) - _KNOWN:
+    if unknown := set(value) - _KNOWN.keys():
         raise ValueError(f"a rule has no {', '.join(sorted(unknown))}")
+    counts = [("tokens", count, int) for count in (value.get("tokens") or {}).values()]
+    for name, given, kind in [*((name, given, _KNOWN[name]) for name, given in value.items()), *counts]:
+        if not isinstance(given, kind):
+            raise TypeError(f"{name} may not be {given!r}")
     fault = value.get("fault", "")
     if fault not in ("", "stall", *FAULTS):
         raise ValueError(f"there is no fault {fault!r}")

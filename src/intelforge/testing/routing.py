@@ -83,6 +83,6 @@ class FakeRouting(Routing):
         self.calls.append(("replay", path, tuple(preferences)))
         return self.replayed
 
-    async def rate(self, call: str, quality: float) -> RouterStatus:
-        self.calls.append(("rate", call, quality))
+    async def rate(self, call: str, quality: float, *, evaluation: bool = False) -> RouterStatus:
+        self.calls.append(("rate", call, quality, evaluation))
         return self.found

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from intelforge.core.accounting import NOBODY
+from intelforge.core.chat import Accounting
 from intelforge.core.errors import NotFoundError
 from intelforge.core.reports import (
     Check,
@@ -133,10 +135,19 @@ class FakeWorkspace(Workspace):
         self.closed += 1
 
     async def add(
-        self, *locations: str | Path, kind: str | None = None, access: Sequence[str] = (EVERYONE,)
+        self,
+        *locations: str | Path,
+        kind: str | None = None,
+        access: Sequence[str] = (EVERYONE,),
+        local_models_only: bool = False,
     ) -> list[Source]:
         self._called("add", locations, kind)
-        return [Source(id=f"s{n}", kind=SourceKind.FOLDER, uri=str(place)) for n, place in enumerate(locations, 1)]
+        folder = replace(SOURCE, local_models_only=local_models_only)
+        return [replace(folder, id=f"s{n}", uri=str(place)) for n, place in enumerate(locations, 1)]
+
+    async def limit_models(self, source: str, *, local_only: bool) -> Source:
+        self._called("limit_models", source, local_only)
+        return replace(SOURCE, local_models_only=local_only)
 
     async def sources(self) -> list[SourceStatus]:
         self._called("sources")
@@ -192,13 +203,21 @@ class FakeWorkspace(Workspace):
         facets: bool = False,
         explain: bool = False,
         principals: Sequence[str] = (EVERYONE,),
+        accounting: Accounting = NOBODY,
     ) -> SearchResult:
         asked = {"like": like, "cursor": cursor, "rerank": rerank, "diverse": diverse}
         wanted = {name: value for name, value in {**asked, "facets": facets, "explain": explain}.items() if value}
         self._called("search", query, limit, source, *([wanted] if wanted else []))
         return replace(self.found, hits=tuple(self.hits[:limit]))
 
-    async def ask(self, question: str, *, source: str | None = None, principals: Sequence[str] = (EVERYONE,)) -> Answer:
+    async def ask(
+        self,
+        question: str,
+        *,
+        source: str | None = None,
+        principals: Sequence[str] = (EVERYONE,),
+        accounting: Accounting = NOBODY,
+    ) -> Answer:
         self._called("ask", question, source)
         return self.answer
 

@@ -164,3 +164,23 @@ async def test_prefixes_can_be_given(open_embedder: Opener, server: EmbeddingSer
 def test_every_scheme_is_in_the_page_about_embedders() -> None:
     page = (Path(__file__).resolve().parents[3] / "docs" / "embedders.md").read_text(encoding="utf-8")
     assert [scheme for scheme in backends("embedders") if f"`{scheme}:" not in page] == []
+
+
+@pytest.mark.parametrize(
+    ("url", "ollama", "local"),
+    [
+        ("openai:m", "", False),
+        ("together:m", "", False),
+        ("mistral:m", "", False),
+        ("cohere:m", "", False),
+        ("tei:http://127.0.0.1:8080", "", True),
+        ("tei:http://10.0.0.7:8080", "", False),
+        ("http://localhost:1234/v1#m", "", True),
+        ("https://embed.example.com/v1#m", "", False),
+        ("ollama:m", "http://127.0.0.1:11434", True),
+        ("ollama:m", "http://gpu.example.com:11434", False),
+        ("ollama:m:cloud", "http://127.0.0.1:11434", False),
+    ],
+)
+def test_it_says_whether_texts_stay_on_this_machine(url: str, ollama: str, local: bool, open_embedder: Opener) -> None:
+    assert open_embedder(url, ollama_url=lambda: ollama).local is local

@@ -81,9 +81,10 @@ async def test_a_server_that_asks_to_wait_for_an_hour_is_not_waited_for(
     open_embedder: Opener, server: EmbeddingServer, naps: list[float]
 ) -> None:
     server.failures = [error_reply(429, "Later", headers={"retry-after": "3600"})]
-    with pytest.raises(ModelError, match="HTTP 429"):
+    with pytest.raises(ModelError, match="HTTP 429") as caught:
         await open_embedder("openai:m").embed(["x"])
     assert naps == []
+    assert (caught.value.error_code, caught.value.retry_after) == (ErrorCode.RATE_LIMITED, 3600)
 
 
 LASTING: list[tuple[ServerReply, ErrorCode, str]] = [
@@ -119,6 +120,7 @@ async def test_a_failure_that_lasts_is_told_at_once_in_one_line_without_the_key(
     with pytest.raises(ModelError, match=said) as caught:
         await open_embedder("openai:m").embed(["secret text"])
     assert caught.value.error_code is code
+    assert caught.value.may_cost == (reply.status == 200 and "direction" not in said)
     assert naps == []
     assert [part for part in (KEY, "secret text", "\n") if part in str(caught.value)] == []
 
@@ -126,12 +128,20 @@ async def test_a_failure_that_lasts_is_told_at_once_in_one_line_without_the_key(
 async def test_a_server_that_hangs_is_given_up(
     open_embedder: Opener, server: EmbeddingServer, naps: list[float]
 ) -> None:
-    open_embedder.client.timeout = httpx2.Timeout(0.05)
+    open_embedder.client.timeout = httpx2.Timeout(20, read=0.05)
     server.failures = [ServerReply(hang=True)] * 9
     with pytest.raises(ModelError, match="did not answer in time") as caught:
         await open_embedder("openai:m").embed(["x"])
     assert caught.value.error_code is ErrorCode.TIMED_OUT
+    assert caught.value.may_cost
     assert len(naps) == 4
+
+
+async def test_a_server_that_breaks_off_may_have_done_the_work(open_embedder: Opener, server: EmbeddingServer) -> None:
+    server.failures = [ServerReply(reset=True)] * 9
+    with pytest.raises(ModelError, match="cannot be reached") as caught:
+        await open_embedder("openai:m").embed(["x"])
+    assert caught.value.may_cost
 
 
 async def test_a_query_does_not_wait_for_a_server_that_hangs(
@@ -264,6 +274,7 @@ async def test_a_server_that_is_not_there_is_named(open_embedder: Opener, naps: 
         with pytest.raises(ModelError, match=r"tei:http://127\.0\.0\.1:9 cannot be reached") as caught:
             await embedder.embed(["x"])
     assert caught.value.error_code is ErrorCode.UNREACHABLE
+    assert not caught.value.may_cost
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ async def test_a_request_is_what_the_api_documents(
         ("cohere:m", "cohere:m", None, None),
         ("jina:m", "jina:m", 15, None),
         ("voyage:m", "voyageai:m", 15, None),
-        ("tei:SERVER", "tei:unnamed", None, 0.0),
-        ("SERVER#m", "compatible:m", 15, 0.0),
+        ("tei:SERVER", "tei:SERVER/unnamed", None, 0.0),
+        ("SERVER#m", "compatible:SERVER/m", 15, 0.0),
     ],
 )
 async def test_the_ledger_has_what_the_server_counted(
@@ -54,7 +54,10 @@ async def test_the_ledger_has_what_the_server_counted(
 ) -> None:
     await open_reranker(url).score("q", ["one", "two"])
     [row] = open_reranker.ledger.calls
-    assert (row.model, row.cost_usd) == (model, cost)
+    assert (row.model, row.cost_usd) == (
+        model.replace("SERVER", open_reranker.server.url.removeprefix("http://")),
+        cost,
+    )
     assert row.input_tokens == counted or (counted is None and row.input_tokens > 0)
 
 
@@ -140,3 +143,23 @@ def test_late_interaction_needs_an_encoder(open_reranker: RerankerOpener) -> Non
 def test_every_scheme_is_in_the_page_about_rerankers() -> None:
     page = (Path(__file__).resolve().parents[3] / "docs" / "rerankers.md").read_text(encoding="utf-8")
     assert [scheme for scheme in backends("rerankers") if f"`{scheme}:" not in page] == []
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("cohere:m", False),
+        ("jina:m", False),
+        ("voyage:m", False),
+        ("tei:http://127.0.0.1:8080", True),
+        ("tei:http://10.0.0.7:8080", False),
+        ("http://localhost:8000/v1#m", True),
+        ("https://rerank.example.com/v1#m", False),
+        ("judge:http://127.0.0.1:8000/v1#m", True),
+        ("judge:mock:, http://127.0.0.1:8000/v1#m", True),
+        ("judge:openai:m", False),
+        ("judge:mock:, openai:m", False),
+    ],
+)
+async def test_it_says_whether_texts_stay_on_this_machine(url: str, local: bool, open_reranker: RerankerOpener) -> None:
+    assert await open_reranker(url).local() is local

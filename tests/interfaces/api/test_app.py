@@ -2,93 +2,37 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import httpx2
-import numpy as np
 import openai
 import pytest
 from fastapi import FastAPI
 
 from intelforge.core.chat import (
     Accounting,
-    ChatRequest,
     ChatResponse,
     Done,
-    Embedded,
     FinishReason,
     Image,
-    ModelName,
     Role,
-    StreamEvent,
     Text,
     TextDelta,
-    Thinking,
     ThinkingDelta,
-    Tokens,
     ToolCall,
     ToolCallDelta,
     ToolResult,
 )
-from intelforge.core.errors import ErrorCode, ModelError, NotFoundError
-from intelforge.interfaces.api.app import LARGEST_BODY, create_app
+from intelforge.core.errors import ErrorCode, ModelError
+from intelforge.interfaces.api.app import create_app
+from intelforge.testing.api_server import REPLY, ScriptedBackend
 
-REPLY = ChatResponse(
-    parts=(Thinking("hm"), Text("Hello.")),
-    model="mock:one",
-    tokens=Tokens(input=7, output=3, cache_read=2, thinking=1),
-    cost_usd=0.25,
-)
 CALL = ToolCall(id="call_1", name="weather", arguments='{"city": "Bern"}')
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 HELLO = [{"role": "user", "content": "Hello?"}]
-
-
-@dataclass
-class ScriptedBackend:
-    """Gives one reply; remembers what was asked."""
-
-    reply: ChatResponse | Exception = REPLY
-    events: Sequence[StreamEvent | Exception] = ()
-    asked: list[ChatRequest] = field(default_factory=list)
-    hangs: asyncio.Event | None = None
-    cancelled: bool = False
-
-    async def chat(self, request: ChatRequest, *, model: str) -> ChatResponse:
-        if model == "nobody":
-            raise NotFoundError("there is no model 'nobody'", hint="run: intelforge models list")
-        self.asked.append(request)
-        await self._hang()
-        if isinstance(self.reply, Exception):
-            raise self.reply
-        return self.reply
-
-    async def chat_stream(self, request: ChatRequest, *, model: str) -> AsyncGenerator[StreamEvent, None]:
-        self.asked.append(request)
-        await self._hang()
-        for event in self.events:
-            if isinstance(event, Exception):
-                raise event
-            yield event
-
-    async def _hang(self) -> None:
-        if self.hangs:
-            self.hangs.set()
-            try:
-                await asyncio.sleep(60)
-            except asyncio.CancelledError:
-                self.cancelled = True
-                raise
-
-    async def embed(self, texts: Sequence[str], *, model: str, accounting: Accounting) -> Embedded:
-        vectors = np.array([[len(text), 0.5] for text in texts], np.float32)
-        return Embedded(vectors=vectors, model=model, tokens=len(texts))
-
-    async def models(self) -> Sequence[ModelName]:
-        return [ModelName(name="mock:one", provider="mock"), ModelName(name="http://host/v1#two", provider="http")]
 
 
 @asynccontextmanager
@@ -170,6 +114,32 @@ async def test_what_is_asked_arrives() -> None:
     assert (asked.tools[0].name, asked.tool_choice, asked.output_schema) == ("weather", "weather", {"type": "object"})
     assert (asked.max_tokens, asked.temperature, asked.top_p, asked.stop, asked.seed) == (9, 0.5, 0.9, ("END",), 4)
     assert asked.accounting == Accounting(user="ann", purpose="chat")
+
+
+async def test_a_request_names_user_team_and_run() -> None:
+    backend = ScriptedBackend()
+    metadata = {"team": "sales", "run": "r1", "ticket": "4711"}
+    async with client(backend) as api:
+        await api.chat.completions.create(model="auto", messages=HELLO, user="ann", metadata=metadata)
+        await api.embeddings.create(model="mock:e", input="a", user="ann", extra_body={"metadata": metadata})
+        await api.embeddings.create(model="mock:e", input="a")
+        with pytest.raises(openai.BadRequestError, match=r"metadata\.team"):
+            await api.chat.completions.create(model="auto", messages=HELLO, metadata={"team": 7})
+    whom = Accounting(user="ann", team="sales", run="r1")
+    assert [asked.accounting for asked in backend.asked] == [replace(whom, purpose="chat")]
+    assert backend.embedded == [(replace(whom, purpose="embed"), False), (Accounting(purpose="embed"), False)]
+
+
+async def test_a_request_may_be_kept_on_this_machine() -> None:
+    backend = ScriptedBackend()
+    async with client(backend) as api:
+        for said in ("true", "false"):
+            await api.chat.completions.create(model="auto", messages=HELLO, metadata={"local_only": said})
+            await api.embeddings.create(model="mock:e", input="a", extra_body={"metadata": {"local_only": said}})
+        with pytest.raises(openai.BadRequestError, match=r"metadata\.local_only"):
+            await api.chat.completions.create(model="auto", messages=HELLO, metadata={"local_only": "perhaps"})
+    assert [asked.local_only for asked in backend.asked] == [True, False]
+    assert [local_only for _, local_only in backend.embedded] == [True, False]
 
 
 async def test_tool_calls_come_back() -> None:
@@ -275,6 +245,13 @@ async def test_embeddings_come_as_numbers_and_as_bytes() -> None:
     assert packed.usage.total_tokens == 2
 
 
+@pytest.mark.parametrize(("number", "said"), [(0, "these are 0 texts"), (2049, "these are 2,049 texts")])
+async def test_so_many_texts_are_refused_with_how_many_are_taken(number: int, said: str) -> None:
+    async with client(ScriptedBackend()) as api:
+        with pytest.raises(openai.BadRequestError, match=f"input: {said}; send 1 to 2,048"):
+            await api.embeddings.create(model="mock:e", input=["a"] * number)
+
+
 async def test_models_are_listed_and_found_by_name() -> None:
     async with client(ScriptedBackend()) as api:
         names = [model.id async for model in api.models.list()]
@@ -321,7 +298,7 @@ async def test_a_body_that_is_no_json_or_too_large_is_refused() -> None:
         kind = {"content-type": "application/json"}
         broken = await http.post("/v1/chat/completions", content=b"{", headers=kind)
         assert (broken.status_code, "Invalid JSON" in broken.json()["error"]["message"]) == (400, True)
-        large = await http.post("/v1/chat/completions", content=b" " * (LARGEST_BODY + 1), headers=kind)
+        large = await http.post("/v1/chat/completions", content=b" " * (32 * 1024 * 1024 + 1), headers=kind)
         assert large.status_code == 413
 
 
@@ -359,3 +336,60 @@ async def test_a_client_that_goes_away_cancels_the_call(stream: bool) -> None:
     async with running(backend) as app, asyncio.timeout(10):
         await app({**scope, "app": app, "state": {}}, receive, send)
     assert backend.cancelled
+
+
+async def test_every_refusal_has_openais_form() -> None:
+    kind = {"content-type": "application/json"}
+    async with requests(ScriptedBackend(), "http://localhost", hosts=("localhost",)) as http:
+        replies = [
+            await http.get("/v1/nothing"),
+            await http.get("/v1/chat/completions"),
+            await http.delete("/v1/models"),
+            await http.post("/v1/chat/completions", content=b"[]", headers=kind),
+            await http.post("/v1/chat/completions", content=b"{}", headers={"content-type": "text/xml"}),
+            await http.get("http://attacker.example/v1/models"),
+        ]
+    assert [reply.status_code for reply in replies] == [404, 405, 405, 400, 415, 400]
+    assert (replies[1].headers["allow"], "takes POST" in replies[1].text) == ("POST", True)
+    for reply in replies:
+        error = reply.json()["error"]
+        assert set(error) == {"message", "type", "param", "code"}
+        assert error["type"] == "invalid_request_error"
+    assert "does not go by the name 'attacker.example'" in replies[-1].text
+
+
+async def test_a_fault_of_the_server_is_told_without_its_trace() -> None:
+    backend = ScriptedBackend(RuntimeError("s3cret place"))
+    async with running(backend) as app:
+        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://x") as http:
+            reply = await http.post("/v1/chat/completions", json={"model": "auto", "messages": HELLO})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (500, "internal")
+    assert "s3cret" not in reply.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [rb"\ud83d", rb"\ude00 and more", rb"\ud83d\u0041", b"\xed\xa0\xbd"],
+)
+async def test_half_a_character_in_a_request_is_refused(text: bytes) -> None:
+    body = b'{"model": "auto", "messages": [{"role": "user", "content": "' + text + b'"}]}'
+    async with requests(ScriptedBackend(), "http://x") as http:
+        reply = await http.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
+    assert reply.status_code == 400
+    assert "needs its other half" in reply.json()["error"]["message"]
+
+
+async def test_the_description_is_behind_the_key_and_health_is_not() -> None:
+    async with requests(ScriptedBackend(), "http://any", key="s3cret") as http:
+        assert (await http.get("/openapi.json")).status_code == 401
+        described = await http.get("/openapi.json", headers={"authorization": "Bearer s3cret"})
+        assert "/v1/chat/completions" in described.json()["paths"]
+        assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_heads_are_told_where_there_is_something_to_get() -> None:
+    async with requests(ScriptedBackend(), "http://any") as http:
+        for path in ("/healthz", "/v1/models", "/v1/models/mock:one", "/openapi.json"):
+            assert (await http.head(path)).status_code == 200
+        assert (await http.head("/v1/chat/completions")).status_code == 405

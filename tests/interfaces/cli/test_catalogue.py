@@ -110,3 +110,9 @@ def test_kept_replies_are_forgotten(terminal: Terminal) -> None:
     assert terminal.run("models", "forget") == 0
     assert terminal.out == "Forgot 12 kept replies.\n"
     assert terminal.json("models", "forget") == {"forgotten": 12}
+
+
+def test_what_was_measured_is_shown_although_it_cannot_be_written(terminal: Terminal, tmp_path: Path) -> None:
+    assert terminal.run("models", "bench", "mock:", "--csv", str(tmp_path / "none" / "b.csv")) != 0
+    assert "First token" in terminal.out
+    assert "cannot be written" in terminal.err

@@ -1,14 +1,21 @@
+import io
 import shlex
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from intelforge.core.clock import utc_now
 from intelforge.core.cost_report import CostQuery, Dimension, Step
 from intelforge.core.costs import Budget, Period, Scope
 from intelforge.core.errors import BudgetError
+from intelforge.core.money import dollars
+from intelforge.interfaces.cli.cost_tables import render_costs
 from intelforge.interfaces.cli.errors import as_known
+from intelforge.interfaces.cli.schema import CostOutput
+from intelforge.testing.costs import ANN, REPORT, STATUSES
 from intelforge.testing.terminal import Terminal
 
 
@@ -39,6 +46,19 @@ def test_costs_show_the_total_its_doubts_the_rows_the_forecast_the_budgets_and_t
     assert any(line.endswith("user ann reached 80 % of $5.00 per day (2026-05-04)") for line in shown)
 
 
+def test_a_long_name_takes_no_room_from_the_numbers() -> None:
+    name = "compatible:models.example.com:8443/qwen3-coder-480b"
+    (status, _), row = STATUSES, replace(REPORT.rows[0], group={"model": name}, cost_usd=1234.5678)
+    budget = replace(status, budget=replace(ANN, scope=Scope(model=name), limit_usd=1234.5))
+    shown = io.StringIO()
+    Console(file=shown, width=80).print(
+        render_costs(CostOutput(report=replace(REPORT, rows=(row,), budgets=(budget,)), csv="", written=0))
+    )
+    words = shown.getvalue().split()
+    assert {"2,000,000", "300,000", dollars(1234.5678), dollars(1234.5)} <= {*words}
+    assert name in "".join(word for word in words if word in name)
+
+
 def test_costs_are_told_apart_and_filtered_as_asked(terminal: Terminal) -> None:
     options = "--by user --by model --model openai:x --user ann --kind chat --since 7d --until 2026-05-04 --limit 3"
     before = utc_now()
@@ -67,6 +87,7 @@ def test_costs_are_by_model_unless_they_are_by_time(terminal: Terminal) -> None:
 def test_what_makes_no_sense_is_refused(terminal: Terminal, options: tuple[str, ...]) -> None:
     assert terminal.run("cost", *options) == 2
     assert terminal.err.startswith("error: ")
+    assert "Value error" not in terminal.err
     assert not terminal.workspace.costs.calls
 
 

@@ -140,3 +140,12 @@ def test_excerpt_is_short_and_unindented(text: str) -> None:
 )
 def test_excerpt_keeps_the_shape_of_what_is_quoted(quote: str, shown: str) -> None:
     assert excerpt(quote) == shown
+
+
+def test_an_answer_says_why_its_model_was_chosen_and_how_to_rate_it() -> None:
+    reason = "ollama:qwen3:8b: quality 0.61 ± 0.07, free, 3.0 s; the only candidate."
+    answer = replace(make_answer(), call="0f9dce02b8ad28d0", decision={"reason": reason})
+    shown = text_of(render_answer(answer, HERE), width=120)
+    assert f"Chosen: {reason}" in shown
+    assert "intelforge router rate 0f9dce02b8ad28d0 0.8" in shown
+    assert "Chosen" not in text_of(render_answer(make_answer(), HERE))

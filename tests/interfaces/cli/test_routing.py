@@ -39,3 +39,10 @@ def test_a_replay_shows_each_policy_with_its_interval_best_first(terminal: Termi
     assert terminal.out.index("always") < terminal.out.index("cheap")
     assert terminal.json("router", "replay")["policies"][0]["doubly_robust"]["value"] == 0.62
     assert terminal.workspace.routing.calls[-1] == ("replay", None, ())
+
+
+def test_a_reply_is_rated_or_was_measured(terminal: Terminal) -> None:
+    assert terminal.run("router", "rate", "c1", "0.9") == 0
+    assert terminal.run("router", "rate", "c1", "0.25", "--evaluation") == 0
+    assert terminal.workspace.routing.calls == [("rate", "c1", 0.9, False), ("rate", "c1", 0.25, True)]
+    assert terminal.run("router", "rate", "c1", "7") == 2

@@ -7,23 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import openai
 import pytest
 
 HELLO: Any = [{"role": "user", "content": "Hello?"}]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def command(folder: Path, *words: str) -> list[str]:
@@ -38,29 +29,25 @@ def workspace(tmp_path: Path) -> Path:
 
 @contextlib.contextmanager
 def serving(folder: Path, *words: str, key: str = "") -> Iterator[str]:
-    """Its URL, once it answers."""
-    port = free_port()
+    """Its URL, which it prints when clients may connect."""
     environment = {**os.environ, "INTELFORGE_API_KEY": key}
     process = subprocess.Popen(
-        command(folder, "--port", str(port), *words, "--json"),
+        command(folder, "--port", "0", *words, "--json"),
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    url = f"http://127.0.0.1:{port}"
+    assert process.stdout
+    told = process.stdout.readline()
     try:
-        with httpx2.Client() as client:
-            for _ in range(300):
-                with contextlib.suppress(httpx2.TransportError):
-                    assert client.get(f"{url}/healthz").status_code == 200
-                    break
-                assert process.poll() is None, process.communicate()[1].decode()
-                time.sleep(0.1)
-        yield f"{url}/v1"
+        assert told, process.communicate()[1].decode()
+        found = json.loads(told)
+        yield found["url"]
     finally:
         process.send_signal(signal.SIGINT)
-        out, said = process.communicate(timeout=30)
-    assert json.loads(out) == {"url": f"{url}/v1", "workspace": str(folder)}
+        rest, said = process.communicate(timeout=30)
+    assert found == {"url": found["url"], "workspace": str(folder)}
+    assert rest == b""
     assert b"Traceback" not in said
     assert process.returncode in (0, 130)
 
@@ -74,6 +61,14 @@ def test_openais_client_talks_to_a_workspace(workspace: Path) -> None:
         assert "auto" in [model.id for model in client.models.list()]
         with pytest.raises(openai.NotFoundError, match="no model 'other'"):
             client.chat.completions.create(model="other", messages=HELLO)
+
+
+def test_several_processes_answer_on_one_port(workspace: Path) -> None:
+    with (
+        serving(workspace, "--workers", "2") as url,
+        openai.OpenAI(base_url=url, api_key="none", max_retries=0, timeout=60) as client,
+    ):
+        assert "auto" in [model.id for model in client.models.list()]
 
 
 def test_a_key_is_needed_where_one_is_set(workspace: Path) -> None:
@@ -103,3 +98,15 @@ def test_what_cannot_be_served_is_said_in_one_line(workspace: Path, words: tuple
     assert done.returncode
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_model_that_is_not_well_is_said_when_the_server_starts(tmp_path: Path) -> None:
+    (tmp_path / "intelforge.toml").write_text('llm = "openai:gpt-x"\nembedder = "none:"\njobs = "memory:"\n')
+    environment = {**os.environ, "OPENAI_API_KEY": "", "INTELFORGE_API_KEY": ""}
+    process = subprocess.Popen(command(tmp_path, "--port", "0"), env=environment, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    with process.stderr:
+        said = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+    assert said.startswith("openai:gpt-x needs a key, and OPENAI_API_KEY is not set; export OPENAI_API_KEY=")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from rich.console import Console
 
@@ -44,3 +46,36 @@ def test_on_a_terminal_it_asks_first(
 def test_unknown_source_is_named(terminal: Terminal) -> None:
     assert terminal.run("sources", "remove", "moon", "--yes") == 4
     assert terminal.err == "error: there is no source 'moon'; run: intelforge sources\n"
+
+
+def test_add_may_limit_a_source_to_local_models(terminal: Terminal) -> None:
+    assert terminal.json("add", "docs", "--local-models-only")["sources"][0]["local_models_only"] is True
+    assert terminal.json("add", "docs")["sources"][0]["local_models_only"] is False
+    assert terminal.run("add", "docs", "--local-models-only") == 0
+    assert "Models" in terminal.out
+    assert "local" in terminal.out
+
+
+@pytest.mark.parametrize(("flag", "local"), [("--local-models-only", True), ("--any-models", False)])
+def test_set_says_which_models_a_source_may_go_to(terminal: Terminal, flag: str, local: bool) -> None:
+    assert terminal.json("sources", "set", "s1", flag)["source"]["local_models_only"] is local
+    assert terminal.workspace.calls == [("limit_models", "s1", local)]
+    assert terminal.run("sources", "set", "s1", flag) == 0
+    where = "may only go to models on this machine" if local else "may go to any model"
+    assert terminal.out.endswith(f"What /data/docs holds {where}.\n")
+
+
+def test_set_wants_to_be_told_what(terminal: Terminal) -> None:
+    assert terminal.run("sources", "set", "s1") == 2
+    assert terminal.workspace.calls == []
+
+
+def test_the_list_tells_which_models_each_source_may_go_to(terminal: Terminal) -> None:
+    assert terminal.run("sources") == 0
+    assert "Models" not in terminal.out
+    [status] = terminal.workspace.statuses
+    limited = replace(status.source, id="s2", uri="/data/contracts", local_models_only=True)
+    terminal.workspace.statuses.append(replace(status, source=limited))
+    assert terminal.run("sources") == 0
+    assert [line.split()[3] for line in terminal.out.splitlines() if "/data/" in line] == ["any", "local"]
+    assert [one["source"]["local_models_only"] for one in terminal.json("sources")["sources"]] == [False, True]

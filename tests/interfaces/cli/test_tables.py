@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
+from intelforge.core.model_reports import Preference
 from intelforge.core.reports import Check, SourceStatus, SyncReport
 from intelforge.core.values import ItemState
+from intelforge.interfaces.cli.model_tables import render_recommendation
+from intelforge.interfaces.cli.routing_tables import render_router
 from intelforge.interfaces.cli.tables import (
     SHOWN_FAILURES,
     render_added,
@@ -18,6 +21,8 @@ from intelforge.interfaces.cli.tables import (
     render_status,
     render_sync,
 )
+from intelforge.testing.modelling import fitting, recommendation
+from intelforge.testing.routing import STATUS
 from intelforge.testing.terminal import MODEL
 from intelforge.testing.workspace import AT, SOURCE, FakeWorkspace, make_status
 
@@ -139,3 +144,16 @@ def test_a_sync_that_was_stopped_at_once_does_not_say_that_nothing_was_to_do() -
     stopped = SyncReport(complete=False, searchable_seconds=0.1, seconds=0.2)
     assert lines_of(render_sync(stopped)) == ["nothing finished yet, 0.20 s in all."]
     assert lines_of(render_sync(SyncReport(seconds=0.2)))[0].startswith("nothing to do; searchable in")
+
+
+def test_what_the_router_knows_fits_80_columns() -> None:
+    lines = lines_of(render_router(STATUS))
+    assert lines[1].startswith("openai:gpt-5-mini")
+    assert max(map(len, lines)) <= 80
+
+
+def test_models_that_fit_the_machine_fit_80_columns() -> None:
+    long = replace(fitting("mistral-small3.2:24b"), licence="Llama 3.2 Community", weights_gb=14.7, memory_gb=17.3)
+    lines = lines_of(render_recommendation(recommendation(Preference.BALANCE, chosen=long)))
+    assert any("14.7\u00a0GB" in line and "17.3\u00a0GB" in line for line in lines)
+    assert max(map(len, lines)) <= 80

@@ -2,7 +2,7 @@ import csv
 import io
 import os
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,7 @@ class Timed:
     """A model that takes a second to begin and two to write; from then on it may fail."""
 
     name: str = "mock:timed"
+    local: bool = True
     now: float = 0.0
     fails_after: int = 1 << 30
     asked: list[ChatRequest] = field(default_factory=list)
@@ -48,7 +49,15 @@ class Timed:
         self.now = began + 3.0
         yield Done(response)
 
-    async def complete(self, prompt: str, *, instructions: str, purpose: str) -> ChatResponse:
+    async def complete(
+        self,
+        prompt: str,
+        *,
+        instructions: str,
+        purpose: str,
+        local_only: bool = False,
+        principals: Sequence[str] = (),
+    ) -> ChatResponse:
         return await self.respond(prompt_request(prompt, instructions=instructions, purpose=purpose))
 
 

@@ -1,5 +1,5 @@
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -59,6 +59,7 @@ class Probed:
 
     reply: Callable[[ChatRequest], Part] = able
     name: str = "openai:gpt-5"
+    local: bool = False
     now: float = 0.0
     requests: list[ChatRequest] = field(default_factory=list)
 
@@ -77,7 +78,15 @@ class Probed:
         self.now += 2.0
         yield Done(response)
 
-    async def complete(self, prompt: str, *, instructions: str, purpose: str) -> ChatResponse:
+    async def complete(
+        self,
+        prompt: str,
+        *,
+        instructions: str,
+        purpose: str,
+        local_only: bool = False,
+        principals: Sequence[str] = (),
+    ) -> ChatResponse:
         return await self.respond(prompt_request(prompt, instructions=instructions, purpose=purpose))
 
 

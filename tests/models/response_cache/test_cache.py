@@ -372,3 +372,15 @@ async def test_scripted_replies_may_change_and_are_not_kept(store: DiskReplies) 
     await cache.keep(REQUEST, REPLY, model="mock:script=replies.json")
     assert await store.count() == 0
     assert await cache.find(REQUEST, model="mock:script=replies.json") is None
+
+
+async def test_what_may_not_leave_is_not_embedded_and_is_found_word_for_word(store: DiskReplies) -> None:
+    words = Words()
+    cache = ResponseCache(store, similar=Similar(embed=words, threshold=0.5))
+    await cache.keep(REQUEST, REPLY, model="m:m")
+    words.asked.clear()
+    here = replace(REQUEST, local_only=True)
+    await cache.keep(replace(here, seed=1), REPLY, model="m:m")
+    assert await cache.find(replace(here, seed=1), model="m:m") is not None
+    assert await cache.find(replace(asking("how do I sort a list quickly?"), local_only=True), model="m:m") is None
+    assert words.asked == []

@@ -50,13 +50,28 @@ def test_of_equal_worth_the_cheaper_one_is_first() -> None:
 
 
 def test_only_what_might_be_better_is_tried_out() -> None:
-    spending = Spending(total=1000.0)
+    spending = Spending(total=1000.0, quality=1000.0)
     near = prediction("near", quality=0.78)
     far = prediction("far", quality=0.1)
     ranked = valued([DEAR, near, far], Preference(cost=0.0, latency=0.0))
     chances = propensities(ranked, Exploration(share=0.1), spending)
     assert chances == pytest.approx({"dear": 0.9, "near": 0.1})
     assert propensities(ranked, NONE, spending) == {"dear": 1.0}
+
+
+def test_trying_out_gives_up_no_more_than_its_part_of_the_quality() -> None:
+    near = prediction("near", quality=0.78)
+    exploration = Exploration(share=0.1, quality_share=0.01)
+    spending = Spending(total=1000.0)
+    assert propensities([DEAR, near], exploration, spending) == {"dear": 1.0}
+    spending += Spending.of(DEAR, DEAR)
+    spending += Spending.of(DEAR, DEAR)
+    assert propensities([DEAR, near], exploration, spending) == {"dear": 1.0}
+    spending += Spending.of(DEAR, DEAR)
+    assert propensities([DEAR, near], exploration, spending)["near"] == pytest.approx(0.1)
+    spending += Spending.of(near, DEAR)
+    assert spending.given_up == pytest.approx(0.02)
+    assert propensities([DEAR, near], exploration, spending) == {"dear": 1.0}
 
 
 def test_trying_out_keeps_to_its_part_of_the_money() -> None:
@@ -67,11 +82,11 @@ def test_trying_out_keeps_to_its_part_of_the_money() -> None:
     spending = Spending(total=50.0)
     hopeful = valued([CHEAP, prediction("dear", quality=0.72, cost=1.0, uncertainty=0.6)], Preference.parse("cheap"))
     assert propensities(hopeful, exploration, spending)["dear"] == pytest.approx(0.2)
-    spending.exploring = 4.5
+    spending += Spending(exploring=4.5)
     assert propensities(hopeful, exploration, spending) == {"cheap": 1.0}
 
 
-@pytest.mark.parametrize("wrong", [{"share": -0.1}, {"share": 0.6}, {"cost_share": 2.0}])
+@pytest.mark.parametrize("wrong", [{"share": -0.1}, {"share": 0.6}, {"cost_share": 2.0}, {"quality_share": -1.0}])
 def test_exploration_has_bounds(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         Exploration(**wrong)

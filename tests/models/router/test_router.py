@@ -79,12 +79,14 @@ def test_when_nobody_can_take_it_the_error_says_why() -> None:
 
 
 def test_it_tries_out_no_more_than_its_part() -> None:
-    router = Router(BOTH, Options(preference=QUALITY, exploration=Exploration(share=0.2, cost_share=1.0), seed=4))
+    router = Router(
+        BOTH, Options(preference=QUALITY, exploration=Exploration(share=0.2, cost_share=1.0, quality_share=1.0), seed=4)
+    )
     draw = random.Random(9)
     decisions = [router.decide(request("talk", draw)) for _ in range(400)]
     explored = [one for one in decisions if one.explored]
     assert 0.1 < len(explored) / 400 < 0.3
-    assert {round(one.propensity, 6) for one in decisions} == {0.8, 0.2}
+    assert {round(one.propensity, 6) for one in decisions[1:]} == {0.8, 0.2}
     assert all(one.propensity == 0.2 and "tried to learn" in one.reason for one in explored)
 
 
@@ -131,6 +133,43 @@ def test_a_model_that_became_slow_is_routed_around_where_time_counts() -> None:
             Observation(features=one.features, model="small", quality=None, latency=20.0, source=Judgement.NONE)
         )
     assert router.decide(request("talk", draw), preference=fast).model == "large"
+
+
+def ended(model: str, draw: random.Random, *, failed: bool) -> Observation:
+    """A call of which nobody says how good its reply was."""
+    if failed:
+        return Observation(features=request("talk", draw), model=model, quality=0.0, source=Judgement.RETRY)
+    return Observation(
+        features=request("talk", draw), model=model, quality=None, source=Judgement.NONE, latency=LATENCY[model]
+    )
+
+
+LATENCY = {one.name: one.latency for one in BOTH}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_few_failures_among_replies_that_nobody_judged_cost_a_model_little(seed: int) -> None:
+    router, draw = Router(BOTH, STEADY), random.Random(seed)
+    for _ in range(800):
+        assert router.decide(request("talk", draw)).model == "large"
+        router.observe(ended("large", draw, failed=draw.random() < 0.03))
+        if router.due:
+            router.learn()
+    assert 0.5 < router.mean_quality("large") <= 0.6
+    assert router.mean_quality("small") == 0.5
+
+
+def test_a_model_that_fails_is_routed_around_and_asked_again_later() -> None:
+    router, draw = Router(BOTH, STEADY), random.Random(4)
+    chosen = []
+    for _ in range(1500):
+        chosen.append(router.decide(request("talk", draw)).model)
+        router.observe(ended(chosen[-1], draw, failed=chosen[-1] == "large"))
+    first = chosen.index("small")
+    assert first < 10
+    again = chosen.index("large", first) - first
+    assert 20 < again < 600
+    assert chosen.count("large") < 60
 
 
 def test_candidates_may_come_and_go() -> None:

@@ -86,3 +86,14 @@ def test_what_it_knows_can_be_written_down() -> None:
     again = Tracker.from_json(one.as_json())
     assert again == one
     assert again.time(3.0) == one.time(3.0)
+
+
+def test_reliability_is_the_part_of_calls_of_late_that_were_of_use() -> None:
+    one = tracker()
+    assert one.reliability == 1.0
+    for number in range(400):
+        one.end(failed=number % 10 == 0)
+    assert one.reliability == pytest.approx(0.9, abs=0.03)
+    for _ in range(1000):
+        one.age()
+    assert one.reliability == pytest.approx(1.0, abs=0.01)

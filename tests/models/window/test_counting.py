@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from intelforge.core.chat import ChatRequest, Image, Message, Role, Text, Thinking, Tool, ToolCall, ToolResult
 from intelforge.models.window.counting import Count, TokenCounter, bytes_of
-from intelforge.models.window.images import image_tokens, size_of
+from intelforge.models.window.families import family_of
+from intelforge.models.window.images import image_tokens, most_image_tokens, size_of
 
 MODELS = ["openai:gpt-5", "ollama:qwen3:8b", "gemini:gemini-2.5-pro", "anthropic:claude-sonnet-4-5", "x:y"]
 
@@ -89,8 +90,10 @@ def test_no_bytes_break_the_reading_of_a_size(data: bytes) -> None:
     [
         ("openai", 1024, 1024, 765),
         ("openai", 2048, 4096, 1105),
+        ("gpt-4o-mini", 1024, 1024, 25_501),
         ("claude", 1000, 1000, 1334),
         ("gemma", 300, 300, 258),
+        ("gemma", 9216, 3072, 2064),
         ("qwen", 280, 280, 102),
     ],
 )
@@ -101,3 +104,13 @@ def test_pictures_cost_what_the_providers_publish(family: str, width: int, heigh
 def test_a_picture_that_cannot_be_read_costs_as_much_as_a_large_one() -> None:
     assert image_tokens("openai", b"?") == image_tokens("openai", png(2048, 2048))
     assert image_tokens("unknown", b"?") >= image_tokens("openai", b"?")
+
+
+@given(
+    model=st.sampled_from([*MODELS, "openai:gpt-4o-mini", "mistral:pixtral-12b", "ollama:llama3.2-vision"]),
+    width=st.integers(1, 40_000),
+    height=st.integers(1, 40_000),
+)
+def test_no_picture_takes_more_than_is_reserved_for_it(model: str, width: int, height: int) -> None:
+    family = family_of(model).name
+    assert 0 < image_tokens(family, png(width, height)) <= most_image_tokens(family)

@@ -22,6 +22,10 @@ class CachedEmbedder:
         return self.embedder.name
 
     @property
+    def local(self) -> bool:
+        return self.embedder.local
+
+    @property
     def dimensions(self) -> int:
         return self.embedder.dimensions
 

@@ -34,5 +34,7 @@ class Endpoint:
     most_texts: int
     """in one request"""
     key: str = field(default="", repr=False)
-    local: bool = False
+    free: bool = False
     """costs nothing"""
+    local: bool = False
+    """what it is given stays on this machine"""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+import httpx2
 import numpy as np
 
 from intelforge.index.embedders.endpoint import Endpoint, Reply
@@ -12,23 +13,27 @@ from intelforge.index.embedders.requests import Requests
 from intelforge.index.embedders.url import Target, read_model
 from intelforge.index.model_context import ModelContext
 from intelforge.index.protocol import TextKind
+from intelforge.security.servers import is_loopback
 
 MOST_TEXTS: Final = 32
+CLOUD: Final = (":cloud", "-cloud")
+"""how the names of models end that Ollama itself sends elsewhere"""
 
 
 def open_embedder(url: str, *, context: ModelContext) -> RemoteEmbedder:
     """The embedder named by the URL. Asks nothing of Ollama yet. Raises ConfigError."""
-    target = read_model(url)
+    target, base = read_model(url), context.ollama_url()
     endpoint = Endpoint(
         name=target.name,
         provider=target.provider,
         model=target.model,
-        url=f"{context.ollama_url()}/api/embed",
+        url=f"{base}/api/embed",
         facts=target.facts,
         body=partial(_body, target),
         read=read_reply,
         most_texts=MOST_TEXTS,
-        local=True,
+        free=True,
+        local=is_loopback(httpx2.URL(base).host) and not target.model.endswith(CLOUD),
     )
     return RemoteEmbedder(endpoint, Requests(endpoint, context))
 

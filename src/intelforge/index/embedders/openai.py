@@ -47,27 +47,29 @@ def open_embedder(url: str, *, context: ModelContext) -> RemoteEmbedder:
     target = read_model(url)
     service = SERVICES[target.provider]
     key = SETTING.key_of(target.provider, (service.key,), context.environment)
-    return _opened(target, service, key, context)
+    return _opened(target, service, key, context, called=target.model)
 
 
 def open_server(url: str, *, context: ModelContext) -> RemoteEmbedder:
     """The embedder named by `http(s)://HOST/v1#MODEL`; its server is given a key when there is one."""
     target = read_server(url, provider="compatible", needs_model=True)
     service = Service(base_url=target.base_url, key=OTHER_KEY)
-    return _opened(target, service, context.environment.get(OTHER_KEY, "").strip(), context)
+    key = SETTING.key_of_server(target.base_url, context)
+    return _opened(target, service, key, context, called=SETTING.called(target.base_url, target.model))
 
 
-def _opened(target: Target, service: Service, key: str, context: ModelContext) -> RemoteEmbedder:
+def _opened(target: Target, service: Service, key: str, context: ModelContext, *, called: str) -> RemoteEmbedder:
     endpoint = Endpoint(
         name=target.name,
         provider=target.provider,
-        model=target.model,
+        model=called,
         url=f"{service.base_url}/embeddings",
         facts=target.facts,
         body=partial(_body, target, service),
         read=read_reply,
         most_texts=MOST_TEXTS,
         key=key,
+        free=target.local,
         local=target.local,
     )
     return RemoteEmbedder(endpoint, Requests(endpoint, context))

@@ -47,6 +47,10 @@ class RemoteEmbedder:
         return self.endpoint.name
 
     @property
+    def local(self) -> bool:
+        return self.endpoint.local
+
+    @property
     def dimensions(self) -> int:
         return self._dimensions
 

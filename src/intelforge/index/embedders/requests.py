@@ -3,15 +3,19 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
 from intelforge.core.errors import ModelError
 from intelforge.index.embedders.endpoint import Endpoint, Reply
 from intelforge.index.embedders.pieces import estimated_tokens
-from intelforge.index.model_api import WAITED_FOR_ATTEMPTS, ModelApi, Patience
+from intelforge.index.model_api import WAITED_FOR_ATTEMPTS, ModelApi, Patience, answered
 from intelforge.index.model_context import ModelContext, RemoteCall
 from intelforge.index.protocol import TextKind, Vectors
+
+READ_AT_ONCE_BYTES: Final = 50_000
+"""which takes about a millisecond; a batch is megabytes of numbers, and takes tens of them"""
 
 
 class Requests:
@@ -41,12 +45,15 @@ class Requests:
         endpoint = self._endpoint
         tokens = sum(map(estimated_tokens, texts))
         call = RemoteCall(
-            purpose="embed", provider=endpoint.provider, model=endpoint.model, tokens=tokens, local=endpoint.local
+            purpose="embed", provider=endpoint.provider, model=endpoint.model, tokens=tokens, local=endpoint.free
         )
         async with self._context.meter(call) as spent:
             content = await self._api.post(json.dumps(endpoint.body(texts, kind)).encode())
-            # A reply is megabytes of numbers: reading it takes tens of milliseconds.
-            reply = await asyncio.to_thread(self._read, content, len(texts))
+            with answered():
+                if len(content) > READ_AT_ONCE_BYTES:
+                    reply = await asyncio.to_thread(self._read, content, len(texts))
+                else:
+                    reply = self._read(content, len(texts))
             if reply.tokens is not None:
                 spent.input_tokens = reply.tokens
         return reply.vectors

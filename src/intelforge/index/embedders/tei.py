@@ -12,7 +12,7 @@ import numpy as np
 from intelforge.index.embedders.endpoint import Endpoint, Reply
 from intelforge.index.embedders.remote import RemoteEmbedder
 from intelforge.index.embedders.requests import Requests
-from intelforge.index.embedders.url import OTHER_KEY, Target, read_server
+from intelforge.index.embedders.url import SETTING, Target, read_server
 from intelforge.index.model_context import ModelContext
 from intelforge.index.protocol import TextKind
 
@@ -26,14 +26,15 @@ def open_embedder(url: str, *, context: ModelContext) -> RemoteEmbedder:
     endpoint = Endpoint(
         name=target.name,
         provider=target.provider,
-        model=target.model or "unnamed",
+        model=SETTING.called(target.base_url, target.model),
         url=f"{target.base_url}/embed",
         facts=target.facts,
         body=partial(_body, target),
         read=read_reply,
         most_texts=MOST_TEXTS,
-        key=context.environment.get(OTHER_KEY, "").strip(),
-        local=True,
+        key=SETTING.key_of_server(target.base_url, context),
+        free=True,
+        local=target.local,
     )
     return RemoteEmbedder(endpoint, Requests(endpoint, context))
 

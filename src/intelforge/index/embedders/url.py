@@ -14,7 +14,8 @@ from urllib.parse import parse_qsl
 
 from intelforge.core.errors import ConfigError
 from intelforge.index.embedders.known_models import ModelFacts, facts_of
-from intelforge.index.model_url import ModelSetting, is_local, shown
+from intelforge.index.model_url import ModelSetting, shown
+from intelforge.security.servers import is_loopback
 
 OTHER_KEY: Final = "INTELFORGE_EMBEDDER_API_KEY"
 SETTING: Final = ModelSetting(name="embedder", server_key=OTHER_KEY, form="http://HOST/v1#MODEL")
@@ -58,7 +59,7 @@ def read_server(url: str, *, provider: str, needs_model: bool) -> Target:
     base = shown(place)
     name = "".join(("tei:" if provider == "tei" else "", base, "#" if place.fragment else "", place.fragment))
     target = _target(provider, place.fragment, place.query.decode(), name=name)
-    return replace(target, base_url=base, local=is_local(place))
+    return replace(target, base_url=base, local=is_loopback(place.host))
 
 
 def hosts_of(url: str, *, ollama_url: Callable[[], str]) -> tuple[str, ...]:

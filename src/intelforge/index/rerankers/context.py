@@ -21,7 +21,14 @@ class LanguageModel(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def complete(self, prompt: str, *, instructions: str, purpose: str) -> Reply: ...
+    @property
+    def local(self) -> bool:
+        """What it is asked stays on this machine."""
+        ...
+
+    async def complete(self, prompt: str, *, instructions: str, purpose: str, local_only: bool = False) -> Reply:
+        """`local_only`: nothing that it does for this may leave this machine."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

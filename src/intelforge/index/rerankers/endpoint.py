@@ -32,8 +32,10 @@ class Endpoint:
     most_texts: int = MOST
     """in one request"""
     key: str = field(default="", repr=False)
-    local: bool = False
+    free: bool = False
     """costs nothing"""
+    local: bool = False
+    """what it is given stays on this machine"""
 
 
 def ask(model: str, query: str, texts: Sequence[str]) -> Mapping[str, Any]:

@@ -51,6 +51,10 @@ class Judge:
     def name(self) -> str:
         return f"judge:{self._model.name}" if self._model else "judge"
 
+    async def local(self) -> bool:
+        """Where its language model is a chain, whether all of them are here."""
+        return (await self._opened()).local
+
     async def score(self, query: str, texts: Sequence[str]) -> Scores:
         """From 0 to 10, not a number for a passage it left out.
 
@@ -62,7 +66,7 @@ class Judge:
         passages = {str(number): sendable(text)[:LONGEST] for number, text in enumerate(texts, 1)}
         prompt = json.dumps({"query": sendable(query)[:LONGEST], "passages": passages}, ensure_ascii=False)
         try:
-            reply = await model.complete(prompt, instructions=INSTRUCTIONS, purpose=PURPOSE)
+            reply = await model.complete(prompt, instructions=INSTRUCTIONS, purpose=PURPOSE, local_only=model.local)
         except EgressError as error:
             raise ModelError(f"{self.name}: {error.message}", hint=error.hint, code=error.error_code) from error
         try:

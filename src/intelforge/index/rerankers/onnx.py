@@ -68,6 +68,9 @@ class CrossEncoder:
     def name(self) -> str:
         return f"onnx:{self._folder.name}"
 
+    async def local(self) -> bool:
+        return True
+
     async def score(self, query: str, texts: Sequence[str]) -> Scores:
         """Log-odds that a text answers the query, in the order of the texts. What is beyond the
         model's limit is cut, of the text first.

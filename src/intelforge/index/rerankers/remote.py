@@ -9,7 +9,7 @@ import numpy as np
 
 from intelforge.core.errors import ErrorCode, ModelError
 from intelforge.index.embedders.pieces import estimated_tokens
-from intelforge.index.model_api import WAITED_FOR_ATTEMPTS, ModelApi, Patience, sendable
+from intelforge.index.model_api import WAITED_FOR_ATTEMPTS, ModelApi, Patience, answered, sendable
 from intelforge.index.model_context import ModelContext, RemoteCall
 from intelforge.index.rerank import Scores
 from intelforge.index.rerankers.endpoint import Endpoint
@@ -44,6 +44,9 @@ class RemoteReranker:
     def name(self) -> str:
         return self.endpoint.name
 
+    async def local(self) -> bool:
+        return self.endpoint.local
+
     @property
     def at_once(self) -> int:
         return self.endpoint.most_texts
@@ -69,11 +72,12 @@ class RemoteReranker:
         endpoint = self.endpoint
         tokens = len(texts) * estimated_tokens(query) + sum(map(estimated_tokens, texts))
         call = RemoteCall(
-            purpose="rerank", provider=endpoint.provider, model=endpoint.model, tokens=tokens, local=endpoint.local
+            purpose="rerank", provider=endpoint.provider, model=endpoint.model, tokens=tokens, local=endpoint.free
         )
         async with self._context.meter(call) as spent:
             content = await self._api.post(json.dumps(endpoint.body(query, texts)).encode())
-            scores, counted = self._read(content, len(texts))
+            with answered():
+                scores, counted = self._read(content, len(texts))
             if counted is not None:
                 spent.input_tokens = counted
         return scores

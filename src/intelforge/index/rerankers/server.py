@@ -14,11 +14,12 @@ def open_reranker(url: str, *, context: RerankerContext) -> RemoteReranker:
     endpoint = Endpoint(
         name=f"{server.url}#{server.model}".rstrip("#"),
         provider="compatible",
-        model=server.model or "unnamed",
+        model=server.called,
         url=server.url,
         body=partial(ask, server.model),
         read=read_results,
-        key=context.environment.get(SETTING.server_key, "").strip(),
+        key=SETTING.key_of_server(server.url, context),
+        free=server.local,
         local=server.local,
     )
     return RemoteReranker(endpoint, context)

@@ -18,13 +18,14 @@ def open_reranker(url: str, *, context: RerankerContext) -> RemoteReranker:
     endpoint = Endpoint(
         name=f"tei:{server.url}",
         provider="tei",
-        model=server.model or "unnamed",
+        model=server.called,
         url=server.url,
         body=_body,
         read=read_reply,
         most_texts=MOST_TEXTS,
-        key=context.environment.get(SETTING.server_key, "").strip(),
-        local=True,
+        key=SETTING.key_of_server(server.url, context),
+        free=True,
+        local=server.local,
     )
     return RemoteReranker(endpoint, context)
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from intelforge.core.errors import ConfigError
-from intelforge.index.model_url import ModelSetting, is_local, shown
+from intelforge.index.model_url import ModelSetting, shown
+from intelforge.security.servers import is_loopback
 
 SETTING: Final = ModelSetting(
     name="reranker", server_key="INTELFORGE_RERANKER_API_KEY", form="http://HOST/v1 or http://HOST/v1#MODEL"
@@ -27,6 +28,8 @@ class Server:
     url: str
     """where it reranks"""
     model: str
+    called: str
+    """in the ledger"""
     local: bool
     """on this machine"""
 
@@ -46,7 +49,13 @@ def read_server(url: str) -> Server:
     place = SETTING.place(url.strip())
     if place.query:
         raise ConfigError(f"reranker {shown(place)!r} has options, and there are none", hint="leave out what follows ?")
-    return Server(url=shown(place).removesuffix(PATH) + PATH, model=place.fragment, local=is_local(place))
+    base = shown(place).removesuffix(PATH)
+    return Server(
+        url=base + PATH,
+        model=place.fragment,
+        called=SETTING.called(base, place.fragment),
+        local=is_loopback(place.host),
+    )
 
 
 def hosts_of(url: str, *, language_model_hosts: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:

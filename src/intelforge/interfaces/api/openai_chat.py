@@ -9,7 +9,6 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from intelforge.core.chat import (
-    Accounting,
     ChatRequest,
     ChatResponse,
     Done,
@@ -38,7 +37,6 @@ FINISHED: Final = {
     FinishReason.LENGTH: "length",
     FinishReason.TOOL_CALLS: "tool_calls",
     FinishReason.REFUSED: "content_filter",
-    FinishReason.UNKNOWN: "stop",
 }
 ROLES: Final = {"system": Role.SYSTEM, "developer": Role.SYSTEM, "user": Role.USER, "assistant": Role.ASSISTANT}
 
@@ -66,7 +64,8 @@ def read_request(body: ChatBody, *, user: str = "") -> ChatRequest:
         top_p=body.top_p,
         stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
         seed=body.seed,
-        accounting=Accounting(user=user or body.user or "", purpose="chat"),
+        accounting=body.accounting("chat", user=user),
+        local_only=body.local_only,
     )
 
 
@@ -125,7 +124,8 @@ def completion(response: ChatResponse, *, id_: str) -> dict[str, Any]:
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in response.tool_calls
         ]
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": FINISHED[response.finish_reason]}
+    finish = finish_reason(response, streamed=False)
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
     return {
         "id": id_,
         "object": "chat.completion",
@@ -135,6 +135,16 @@ def completion(response: ChatResponse, *, id_: str) -> dict[str, Any]:
         "usage": usage(response),
         "intelforge": account(response),
     }
+
+
+def finish_reason(response: ChatResponse, *, streamed: bool) -> str:
+    """As OpenAI names it, who has no word for one that is not known.
+
+    A whole reply without one came to its end. A stream without one may have broken off, so it is told as cut.
+    """
+    if response.tool_calls and response.finish_reason in (FinishReason.STOP, FinishReason.UNKNOWN):
+        return FINISHED[FinishReason.TOOL_CALLS]
+    return FINISHED.get(response.finish_reason) or FINISHED[FinishReason.LENGTH if streamed else FinishReason.STOP]
 
 
 def usage(response: ChatResponse) -> dict[str, Any]:
@@ -159,6 +169,7 @@ def account(response: ChatResponse) -> dict[str, Any]:
             {"model": one.model, "seconds": round(one.seconds, 6), "error": one.error or None}
             for one in response.attempts
         ],
+        "finish_reason": response.finish_reason.value,
         "notes": list(response.notes),
         "decision": response.decision,
     }
@@ -167,8 +178,12 @@ def account(response: ChatResponse) -> dict[str, Any]:
 async def chunks(
     events: AsyncGenerator[StreamEvent, None], *, id_: str, model: str, with_usage: bool
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """The chunks of a stream, the first with the role, the last with the reason why it ended."""
+    """The chunks of a stream, the first with the role, the last with the reason why it ended.
+
+    With usage a chunk without choices follows, and the others have a `usage` of null.
+    """
     created = int(time.time())
+    uncounted: dict[str, None] = {"usage": None} if with_usage else {}
 
     def chunk(delta: Mapping[str, Any], finish: str | None = None, **more: Any) -> dict[str, Any]:
         choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
@@ -178,6 +193,7 @@ async def chunks(
             "created": created,
             "model": model,
             "choices": choices,
+            **uncounted,
             **more,
         }
 
@@ -193,7 +209,8 @@ async def chunks(
                     yield chunk({"tool_calls": [_call_delta(event)]})
                 case Done(response):
                     model = response.model
-                    yield chunk({}, FINISHED[response.finish_reason], intelforge=account(response))
+                    finish = finish_reason(response, streamed=True)
+                    yield chunk({}, finish, intelforge=account(response))
                     if with_usage:
                         yield chunk({}) | {"choices": [], "usage": usage(response)}
 

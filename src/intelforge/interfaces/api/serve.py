@@ -3,27 +3,34 @@
 import ipaddress
 import json
 import os
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
 
-from intelforge.core.errors import ConfigError
+from intelforge.core.errors import BackendError, ConfigError, ErrorCode
 from intelforge.interfaces.api.app import create_app
 from intelforge.interfaces.api.backend import Backend
+from intelforge.interfaces.api.connection import Connection
+from intelforge.interfaces.api.limits import MOST_REQUESTS, Limits
+from intelforge.interfaces.api.start import looking
 
 KEY: Final = "INTELFORGE_API_KEY"
 """The environment variable with the key that clients must bring."""
 JOB: Final = "INTELFORGE_SERVE_JOB"
 """The environment variable by which the processes of one server know what to serve."""
-LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1", "[::1]")
+LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 APPLICATION: Final = "intelforge.interfaces.api.serve:application"
 GRACE_SECONDS: Final = 20
 """that running requests have when the server is stopped"""
+BACKLOG: Final = 2048
+"""connections that wait until they are taken"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +42,8 @@ class Serving:
     host: str = "127.0.0.1"
     port: int = 8300
     workers: int = 1
+    requests: int = MOST_REQUESTS
+    """answered at once by each worker"""
     key: str = field(default="", repr=False)
 
     @property
@@ -54,22 +63,48 @@ class Serving:
             )
 
 
-def serve(serving: Serving) -> None:
-    """Serves until interrupted. Raises ConfigError for a server that anyone could use."""
+def listen(serving: Serving) -> socket.socket:
+    """The socket at which clients wait from now on, until they are served.
+
+    Raises ConfigError for a server that anyone could use, BackendError when the address cannot be listened on.
+    """
     serving.check()
+    listening = socket.socket(socket.AF_INET6 if ":" in serving.host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((serving.host, serving.port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise BackendError(
+            f"{serving.host}:{serving.port} cannot be listened on ({error.strerror or error})",
+            hint="choose another: --port 8301",
+            code=ErrorCode.UNREACHABLE,
+        ) from error
+    return listening
+
+
+def serve(serving: Serving, listening: socket.socket) -> None:
+    """Serves until interrupted, and closes the socket."""
     os.environ[JOB] = json.dumps({name: value for name, value in asdict(serving).items() if name != "key"})
     os.environ[KEY] = serving.key
-    uvicorn.run(
+    config = uvicorn.Config(
         APPLICATION,
         factory=True,
-        host=serving.host,
-        port=serving.port,
+        http=Connection,
+        ws="none",
         workers=serving.workers,
+        backlog=BACKLOG,
         log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    with listening, suppress(KeyboardInterrupt):
+        if serving.workers == 1:
+            uvicorn.Server(config).run([listening])
+        else:
+            Multiprocess(config, [listening]).run()
 
 
 def application() -> FastAPI:
@@ -81,9 +116,12 @@ def application() -> FastAPI:
         from intelforge.workspace import Workspace  # slow: after the command line has been checked
 
         opening = Workspace.open(Path(serving.workspace) if serving.workspace else None)
-        async with opening as workspace, workspace.costs.supervised():
+        async with opening as workspace, workspace.costs.supervised(), looking(workspace.chatting.unwell):
             yield workspace.chatting
 
     return create_app(
-        opened, key=serving.key, hosts=(*LOCAL_NAMES, serving.host) if serving.local and not serving.key else ()
+        opened,
+        key=serving.key,
+        hosts=(*LOCAL_NAMES, serving.host) if serving.local and not serving.key else (),
+        limits=Limits(requests=serving.requests),
     )

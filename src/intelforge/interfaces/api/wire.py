@@ -1,12 +1,17 @@
 """OpenAI's requests as they come in, checked.
 
 Settings that would change the reply and that no model here can follow are refused by name; those that only ask for less
-or inform OpenAI (`store`, `metadata`, `service_tier`, …) are passed over.
+or inform OpenAI (`store`, `service_tier`, …) are passed over.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from intelforge.core.chat import Accounting
+
+MOST_TEXTS: Final = 2048
+"""that are embedded at once"""
 
 
 class Wire(BaseModel):
@@ -105,7 +110,32 @@ class StreamOptions(Wire):
     include_usage: bool = False
 
 
-class ChatBody(Wire):
+class Metadata(Wire):
+    """OpenAI's `metadata`, whose other names are the client's own."""
+
+    team: str = ""
+    run: str = ""
+    local_only: bool = False
+    """may only go to a model on this machine"""
+
+
+class Accounted(Wire):
+    """What says whom it is for, and whether it may leave this machine."""
+
+    user: str | None = None
+    metadata: Metadata | None = None
+
+    @property
+    def local_only(self) -> bool:
+        return self.metadata is not None and self.metadata.local_only
+
+    def accounting(self, purpose: str, *, user: str = "") -> Accounting:
+        """For the user that the server knows, else the one that it names."""
+        named = self.metadata or Metadata()
+        return Accounting(user=user or self.user or "", team=named.team, run=named.run, purpose=purpose)
+
+
+class ChatBody(Accounted):
     """The body of `/v1/chat/completions`."""
 
     model: str
@@ -121,7 +151,6 @@ class ChatBody(Wire):
     seed: int | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    user: str | None = None
     n: Literal[1] | None = None
     logprobs: Literal[False] | None = None
     top_logprobs: Literal[0] | None = None
@@ -132,11 +161,20 @@ class ChatBody(Wire):
     presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
 
 
-class EmbeddingsBody(Wire):
+class EmbeddingsBody(Accounted):
     """The body of `/v1/embeddings`."""
 
     model: str
-    input: str | Annotated[list[str], Field(min_length=1, max_length=2048)]
-    encoding_format: Literal["float", "base64"] = "float"
+    input: str | Annotated[list[str], Field(min_length=1, max_length=MOST_TEXTS)]
+    encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = None
-    user: str | None = None
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _is_text(cls, given: object) -> object:
+        """Tokens are numbers of an encoding that a request does not name: they cannot be made text again."""
+        if isinstance(given, list) and any(isinstance(each, int | list) for each in given):
+            raise ValueError("tokens are not taken; send texts (in LangChain: check_embedding_ctx_length=False)")
+        if isinstance(given, list) and not 1 <= len(given) <= MOST_TEXTS:
+            raise ValueError(f"these are {len(given):,} texts; send 1 to {MOST_TEXTS:,} at once")
+        return given

@@ -110,11 +110,11 @@ def bench(
         raise InvalidInputError(f"{plot} is not an SVG file", hint="name it FILE.svg")
 
     def done(report: BenchReport) -> None:
+        session.show(report, lambda: render_bench(report))  # first: a file that cannot be written must not cost it
         if csv:
             write_file(csv, as_csv(report.calls))
         if plot:
             write_file(plot, as_svg(report.models))
-        session.show(report, lambda: render_bench(report))
 
     session.use_until_stopped(
         lambda workspace, display: workspace.models.bench(names, prompts=prompts, repeat=repeat, report=display.report),

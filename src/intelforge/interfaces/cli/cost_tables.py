@@ -48,8 +48,7 @@ def render_budgets(budgets: Sequence[BudgetStatus]) -> RenderableType:
     if not budgets:
         return Text("No budgets yet. Make one: intelforge budget set --per day 5.00")
     table = new_table("Budget", "Of", "Per", "Limit", "Spent", "Reserved", "Used", "Refused", "Begins anew")
-    for column in table.columns[3:8]:
-        column.justify = "right"
+    _fold_names(table, numbers=range(3, 8))
     for status in budgets:
         for standing in status.standings[:SUBJECTS_SHOWN]:
             _add_standing(table, status.budget, standing)
@@ -112,11 +111,17 @@ def _rows(report: CostReport) -> RenderableType:
     first = report.rows[0]
     names = [*(["Time"] if first.period else []), *(name.capitalize() for name in first.group)]
     table = new_table(*names, *NUMBERS)
-    for column in table.columns[len(names) :]:
-        column.justify = "right"
+    _fold_names(table, numbers=range(len(names), len(names) + len(NUMBERS)))
     for row in report.rows:
         table.add_row(*([row.period] if row.period else []), *map(_nobody, row.group.values()), *_numbers(row))
     return table
+
+
+def _fold_names(table: Table, *, numbers: range) -> None:
+    """Where there is not room for all, what is in two lines is a name: half a number reads as another."""
+    for place, column in enumerate(table.columns):
+        column.no_wrap = place in numbers
+        column.justify = "right" if place in numbers else "left"
 
 
 def _numbers(row: CostRow) -> tuple[str, ...]:

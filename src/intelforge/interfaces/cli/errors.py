@@ -34,7 +34,8 @@ def as_known(error: BaseException) -> IntelForgeError:
     if isinstance(error, TyperException):
         context = getattr(error, "ctx", None)
         hint = f"see: {context.command_path} --help" if context is not None else ""
-        return InvalidInputError(error.format_message().rstrip("."), hint=hint)
+        said = error.format_message().rstrip(".").replace(": Value error, ", ": ")  # the framework's own words
+        return InvalidInputError(said, hint=hint)
     if isinstance(error, KeyboardInterrupt):
         return IntelForgeError("interrupted", code=ErrorCode.INTERRUPTED)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

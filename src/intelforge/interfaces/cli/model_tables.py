@@ -18,7 +18,7 @@ from intelforge.core.model_reports import (
 )
 from intelforge.interfaces.cli.sanitize import one_line
 from intelforge.interfaces.cli.tables import moment, new_table
-from intelforge.interfaces.cli.wording import amount, duration
+from intelforge.interfaces.cli.wording import duration
 
 ROWS: int = 15
 """of models that fit, in a recommendation"""
@@ -96,12 +96,12 @@ def render_recommendation(found: ModelRecommendation) -> RenderableType:
 
 def _fitting(models: Sequence[FittingModel], chosen: FittingModel | None) -> RenderableType:
     table = new_table("Model", "Weights", "Context", "In all", "Tokens/s", "Licence", "Remarks")
-    table.columns[0].no_wrap = True
+    table.columns[-2].no_wrap = False
     for one in models:
         remarks = [one.special and f"for {one.special}", "on the graphics card" if one.on_graphics else ""]
         table.add_row(
             Text(one.model, style="bold" if one == chosen else ""),
-            *(amount(size * 1e9, "bytes") for size in (one.weights_gb, one.cache_gb, one.memory_gb)),
+            *(f"{size:.1f}\u00a0GB" for size in (one.weights_gb, one.cache_gb, one.memory_gb)),
             f"{one.tokens_per_second:.3g}" if one.tokens_per_second else UNKNOWN,
             one.licence,
             ", ".join(filter(None, [*remarks, "installed" if one.installed else ""])),

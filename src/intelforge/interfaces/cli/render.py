@@ -24,7 +24,7 @@ def render_answer(answer: Answer, current: Path) -> RenderableType:
     body = _sentences(answer) if answer.found else _no_evidence(answer, current)
     parts: list[RenderableType] = [*body, *_citations(answer, current)]
     parts += [Text(f"Note: {one_line(note)}", style="yellow") for note in answer.notes]
-    return Group(*parts, Text(_timing(answer), style="dim"))
+    return Group(*parts, *_routed(answer), Text(_timing(answer), style="dim"))
 
 
 def render_shown(shown: Shown, current: Path) -> RenderableType:
@@ -92,6 +92,13 @@ def _quoted(number: int, at: Citation | Passage, quote: str, current: Path) -> I
     yield Text.assemble((f"[{number}] ", "bold cyan"), (where, "cyan"), no_wrap=True, overflow="ignore")
     yield Indented(Text(excerpt(quote), style="dim"))
     yield Text()
+
+
+def _routed(answer: Answer) -> Iterator[RenderableType]:
+    """Why the router chose the model, and how to say that it did well or badly."""
+    if answer.decision:
+        yield Text(f"Chosen: {one_line(str(answer.decision['reason']))}", style="dim")
+        yield Text(f"How good was it, from 0 to 1? intelforge router rate {one_line(answer.call)} 0.8", style="dim")
 
 
 def _timing(answer: Answer) -> str:

@@ -78,12 +78,13 @@ def rate(
     session: Session,
     call: Annotated[str, typer.Argument(metavar="CALL", help="The id in the decision that came with a reply.")],
     quality: Annotated[float, typer.Argument(min=0, max=1, help="From 0, of no use, to 1.")],
+    evaluation: Annotated[bool, typer.Option("--evaluation", help="It was measured, which counts more.")] = False,
 ) -> None:
     """Say how good a reply was: the router learns from it.
 
     Example: intelforge router rate 7f3a9c21 0.9
     """
-    _show(session, session.use(lambda workspace: workspace.routing.rate(call, quality)))
+    _show(session, session.use(lambda workspace: workspace.routing.rate(call, quality, evaluation=evaluation)))
 
 
 def replay(

@@ -11,7 +11,7 @@ from intelforge.interfaces.cli.wording import amount, duration
 
 def render_router(found: RouterStatus) -> RenderableType:
     """A row for each model, best first, and how the router behaves."""
-    table = new_table("Model", "Quality", "Of the catalogue", "Change", "Latency", "$/M in", "$/M out", "Judged")
+    table = new_table("Model", "Quality", "At first", "Change", "Latency", "$/M in", "$/M out", "Judged")
     for one in sorted(found.models, key=lambda one: (not one.candidate, -one.quality)):
         table.add_row(
             Text(one_line(one.model), overflow="fold", style="" if one.candidate else "dim"),

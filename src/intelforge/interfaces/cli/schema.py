@@ -73,6 +73,13 @@ class SourcesOutput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOutput:
+    """The source as it is now."""
+
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveOutput:
     """The source that was removed, or would be."""
 
@@ -197,7 +204,7 @@ class TuningOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOutput:
-    """Where it is served; printed before the first request is answered."""
+    """Where it is served; printed when clients may connect."""
 
     url: str
     """with its `/v1`"""
@@ -258,6 +265,7 @@ OUTPUTS: Mapping[str, type] = {
     "add": AddOutput,
     "sources": SourcesOutput,
     "sources list": SourcesOutput,
+    "sources set": SourceOutput,
     "sources remove": RemoveOutput,
     "sync": SyncReport,
     "status": Status,

@@ -1,4 +1,4 @@
-"""Commands for where items come from: `add`, `sources list`, `sources remove`."""
+"""Commands for where items come from: `add`, `sources list`, `sources set`, `sources remove`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +11,7 @@ from intelforge.core.errors import InvalidInputError
 from intelforge.core.reports import SourceStatus
 from intelforge.core.values import SourceKind
 from intelforge.interfaces.cli.sanitize import one_line
-from intelforge.interfaces.cli.schema import AddOutput, RemoveOutput, SourcesOutput
+from intelforge.interfaces.cli.schema import AddOutput, RemoveOutput, SourceOutput, SourcesOutput
 from intelforge.interfaces.cli.session import Session, command, group
 from intelforge.interfaces.cli.tables import render_added, render_sources
 from intelforge.interfaces.cli.wording import counts
@@ -19,7 +19,7 @@ from intelforge.interfaces.cli.wording import counts
 if TYPE_CHECKING:
     from intelforge.workspace import Workspace
 
-SOURCES_HELP = """List and remove sources. Without a further word, list them.
+SOURCES_HELP = """List, change and remove sources. Without a further word, list them.
 
 Example: intelforge sources
 """
@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     sources = typer.Typer(help=SOURCES_HELP)
     group(sources)(list_sources)
     command(sources, "list")(list_sources)
+    command(sources, "set")(set_source)
     command(sources, "remove")(remove)
     app.add_typer(sources, name="sources")
 
@@ -40,12 +41,19 @@ def add(
         list[str], typer.Argument(metavar="PATH_OR_URL", help="Folders, files, git repositories or web pages.")
     ],
     kind: Annotated[SourceKind | None, typer.Option(help="Say what it is instead of having it recognised.")] = None,
+    local_models_only: Annotated[
+        bool, typer.Option("--local-models-only", metavar="", help="What they hold may go to no model elsewhere.")
+    ] = False,
 ) -> None:
     """Add folders, files, git repositories or web pages. The next sync collects them.
 
     Example: intelforge add ./docs https://example.com/handbook
     """
-    added = session.use(lambda workspace: workspace.add(*locations, kind=kind.value if kind else None))
+    added = session.use(
+        lambda workspace: workspace.add(
+            *locations, kind=kind.value if kind else None, local_models_only=local_models_only
+        )
+    )
     following = Text(f"Next: {session.command('sync')}", style="dim")
     session.show(AddOutput(sources=tuple(added)), lambda: Group(render_added(added, Path.cwd()), following))
 
@@ -57,6 +65,25 @@ def list_sources(session: Session) -> None:
     """
     sources = session.use(lambda workspace: workspace.sources())
     session.show(SourcesOutput(sources=tuple(sources)), lambda: render_sources(sources, Path.cwd()))
+
+
+def set_source(
+    session: Session,
+    source: Annotated[str, typer.Argument(metavar="ID_OR_URI", help="The source, as sources list names it.")],
+    local_models_only: Annotated[
+        bool,
+        typer.Option(
+            "--local-models-only/--any-models", metavar="", help="Whether what it holds may go to no model elsewhere."
+        ),
+    ],
+) -> None:
+    """Say whether what a source holds may only go to models on this machine. It holds from the next request on.
+
+    Example: intelforge sources set ./contracts --local-models-only
+    """
+    changed = session.use(lambda workspace: workspace.limit_models(source, local_only=local_models_only))
+    where = "may only go to models on this machine" if changed.local_models_only else "may go to any model"
+    session.show(SourceOutput(source=changed), lambda: Text(f"What {one_line(changed.uri)} holds {where}."))
 
 
 def remove(

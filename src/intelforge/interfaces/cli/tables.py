@@ -29,10 +29,17 @@ _STATES = tuple(ItemState)
 
 
 def render_added(sources: Sequence[Source], current: Path) -> RenderableType:
-    table = new_table("Source", "Kind", "Location")
+    limited = any(source.local_models_only for source in sources)
+    table = new_table("Source", "Kind", "Location", *(["Models"] if limited else []))
     for source in sources:
-        table.add_row(source.id[:SHORT_ID], source.kind.value, Text(place(source.uri, current), overflow="fold"))
+        location = Text(place(source.uri, current), overflow="fold")
+        table.add_row(source.id[:SHORT_ID], source.kind.value, location, *([_models(source)] if limited else []))
     return table
+
+
+def _models(source: Source) -> str:
+    """Which models may be given what it holds."""
+    return "local" if source.local_models_only else "any"
 
 
 def render_sources(sources: Sequence[SourceStatus], current: Path) -> RenderableType:
@@ -40,16 +47,18 @@ def render_sources(sources: Sequence[SourceStatus], current: Path) -> Renderable
     if not sources:
         return Text("No sources yet. Add one: intelforge add PATH_OR_URL")
     table = new_table("Source", "Kind", "Location")
+    if limited := any(status.source.local_models_only for status in sources):
+        table.add_column("Models", no_wrap=True)
     states = [state for state in _STATES if any(status.items.get(state) for status in sources)]
     for state in states:
         table.add_column(state.value.capitalize(), justify="right", no_wrap=True)
     table.add_column("Last sync", overflow="fold", min_width=len("2026-01-31"))
     for status in sources:
+        models = [_models(status.source)] if limited else []
         numbers = [f"{status.items.get(state, 0):,}" for state in states]
         location = Text(place(status.source.uri, current), overflow="fold")
-        table.add_row(
-            status.source.id[:SHORT_ID], status.source.kind.value, location, *numbers, moment(status.last_sync)
-        )
+        named = (status.source.id[:SHORT_ID], status.source.kind.value, location)
+        table.add_row(*named, *models, *numbers, moment(status.last_sync))
     failed = [
         Text(f"{one_line(status.source.uri)}: {one_line(_without(status.source.uri, status.error))}", style="red")
         for status in sources

@@ -1,7 +1,7 @@
 """Facts and prices that a user gives in a file, instead of the built-in ones.
 
 {"openai:gpt-5": {"input_usd_per_million": 1.1, "output_usd_per_million": 8.8},
- "http:my-model": {"context_window": 16384, "tools": true, "json_schema": false, "images": false}}
+ "http://gpu.lan:8000/v1#my-model": {"context_window": 16384, "tools": true, "json_schema": false, "images": false}}
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from intelforge.core.errors import ConfigError
+from intelforge.models.targets import named
 
 Price = Annotated[Decimal | None, Field(ge=0)]
 
@@ -36,7 +37,7 @@ _FILE = TypeAdapter(dict[str, Override])
 
 
 def read_overrides(path: Path) -> Mapping[str, Override]:
-    """What a file says, by `provider:name`. Raises ConfigError that names the file, the model and the field."""
+    """What a file says, by `provider:name`; it may name a model by its URL. Raises ConfigError that says where."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
     except OSError as error:
@@ -44,7 +45,7 @@ def read_overrides(path: Path) -> Mapping[str, Override]:
     except ValueError as error:
         raise ConfigError(f"{path} is not JSON: {error}", hint="mend that line") from error
     try:
-        return _FILE.validate_python(values)
+        found = _FILE.validate_python(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = " → ".join(str(part) for part in first["loc"]) or "the file"
@@ -52,3 +53,7 @@ def read_overrides(path: Path) -> Mapping[str, Override]:
             f"{path}: {place}: {first['msg'].lower()}",
             hint=f"for each `provider:name` it takes: {', '.join(Override.model_fields)}",
         ) from error
+    try:
+        return {named(name): given for name, given in found.items()}
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}", hint=error.hint) from error

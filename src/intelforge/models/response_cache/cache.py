@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from intelforge.core.chat import Attempt, ChatRequest, ChatResponse, Timings, Tokens
-from intelforge.core.errors import IntelForgeError
+from intelforge.core.errors import BudgetError, IntelForgeError
 from intelforge.models.response_cache.keys import Rules, frame_key, question_of, request_key
 from intelforge.models.response_cache.protocol import Question, ReplyStore
 from intelforge.models.response_cache.similar import Similar, Vector, best_match, vector_of
@@ -109,6 +109,8 @@ class ResponseCache:
         """The question's vector; None when it cannot be had, which `trouble` then tells."""
         try:
             vector = await vector_of(similar, text)
+        except BudgetError:  # the caller's own, and no trouble of others
+            return None
         except IntelForgeError as error:
             self._trouble = f"similar questions cannot be looked up: {error.message}"
             return None

@@ -1,43 +1,46 @@
 """The router as a gateway is lent it: a request in, the order in which to ask its models out, and what came of it."""
 
 import asyncio
+import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from intelforge.core.chat import ChatRequest, ChatResponse, Image, Role, Text
+from intelforge.core.chat import Attempt, ChatRequest, ChatResponse, Image, Part, Role, Text
 from intelforge.core.errors import ConfigError
 from intelforge.models.catalogue.catalogue import Catalogue
-from intelforge.models.catalogue.facts import ModelFacts
 from intelforge.models.failures import ProviderError
 from intelforge.models.protocol import Route
-from intelforge.models.router.log import RouterLog
+from intelforge.models.router.candidates import candidate_of
+from intelforge.models.router.desk import Desk
+from intelforge.models.router.protocol import Outcome, RouterLog
 from intelforge.models.router.router import Options
-from intelforge.models.router.service import Embed, Outcome, RouterService, Ticket, no_vector
-from intelforge.models.router.values import CHARACTERS_PER_TOKEN, EXPECTED_OUTPUT, Candidate, Constraints, Judgement
-from intelforge.models.targets import ROUTER, Target, read_target, split_chain
+from intelforge.models.router.service import Embed, RouterService, Ticket, no_vector, settled
+from intelforge.models.router.values import (
+    CHARACTERS_PER_TOKEN,
+    EXPECTED_OUTPUT,
+    Candidate,
+    Constraints,
+    Judgement,
+)
+from intelforge.models.targets import Target, read_target, routed_urls
 
-SAVED_EVERY: Final = 50
-"""outcomes"""
 MOST_OPEN: Final = 10_000
 """requests under way"""
 REFRESHED_SECONDS: Final = 10.0
-"""after which it is looked whether another process froze or imported it"""
+"""after which it is looked what other processes put on record"""
 IMAGE_TOKENS: Final = 1000
-NANO_DOLLARS: Final = 1e9
-HIGH_PRICE: Final = 10.0
-"""US dollars for a million tokens: what a model whose price nobody knows is taken to cost"""
-
-
-def routed_urls(url: str, named: Sequence[str]) -> tuple[str, ...]:
-    """The models that a `router:` URL chooses among: those that it names, else those of the settings."""
-    return split_chain(url.strip().removeprefix(ROUTER)) or tuple(named)
+ANSWER: Final = "answer"
+"""the purpose of what a person asks, whether or not we know who"""
+LEAST_QUESTION: Final = 12
+"""characters: what is shorter, such as `go on`, is said again without being asked again"""
+FAILED: Final = Outcome(quality=0.0, source=Judgement.RETRY)
 
 
 @dataclass(slots=True, kw_only=True)
 class LentRouter:
-    """See `models.protocol.Router`. One router serves all `router:` URLs of a workspace."""
+    """See `models.protocol.Router`. One router serves all `router:` URLs of a workspace, each with its own models."""
 
     named: Sequence[str]
     """URLs of the setting `llm_models`"""
@@ -47,15 +50,21 @@ class LentRouter:
     embed: Embed = no_vector
     read: Callable[[str], Target] = read_target
     now: Callable[[], float] = time.monotonic
-    _refreshed: float = 0.0
+    _looked: float = 0.0
     _service: RouterService | None = None
+    _desk: Desk | None = None
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _known: dict[str, str] = field(default_factory=dict)
+    """names of the candidates' models, by URL"""
     _tickets: dict[str, Ticket] = field(default_factory=dict)
-    _unsaved: int = 0
+
+    @property
+    def trouble(self) -> str:
+        return self._desk.trouble if self._desk else ""
 
     def candidates(self, url: str) -> tuple[str, ...]:
         """Raises ConfigError when there is nothing to choose among."""
-        urls = routed_urls(url, self.named)
+        urls = tuple(dict.fromkeys(routed_urls(url, self.named)))
         if len(urls) < 2:
             raise ConfigError(
                 f"llm {url!r} has {'one model' if urls else 'no models'} to choose among",
@@ -63,12 +72,14 @@ class LentRouter:
             )
         return urls
 
-    async def route(self, request: ChatRequest, *, url: str) -> Route:
-        """Raises InvalidInputError when none of the models can take the request."""
-        service = await self._opened(self.candidates(url))
+    async def route(self, request: ChatRequest, *, url: str, among: Sequence[str] = ()) -> Route:
+        """See `models.protocol.Router`."""
+        urls = tuple(among) or self.candidates(url)
+        service = await self.service(urls)
         tokens, output = _tokens(request), min(EXPECTED_OUTPUT, request.max_tokens or EXPECTED_OUTPUT)
         ticket = await service.route(
             _asked(request),
+            among=urls,
             constraints=Constraints(
                 context=tokens + output,
                 tools=bool(request.tools),
@@ -85,76 +96,82 @@ class LentRouter:
             del self._tickets[next(iter(self._tickets))]
         return Route(order=ticket.decision.ranking, decision=ticket.decision.as_json() | {"call": ticket.call})
 
-    async def learn(self, request: ChatRequest, route: Route, outcome: ChatResponse | Exception) -> None:
+    def learn(self, request: ChatRequest, route: Route, outcome: ChatResponse | Exception) -> None:
         """Who failed did it badly; who replied, at what cost and in what time; how well is said later, by its call."""
         ticket = self._tickets.pop(str(route.decision.get("call")), None)
-        service = self._service
-        if ticket is None or service is None:
-            return
-        failed = Outcome(quality=0.0, source=Judgement.RETRY)
-        if isinstance(outcome, Exception):
-            if isinstance(outcome, ProviderError) and outcome.advice.counts:
-                await service.settle(ticket, failed)
-        else:
-            urls = {self.read(url).name: url for url in route.order}
-            replied = urls.get(outcome.model, ticket.decision.model)
-            for url in {urls.get(attempt.model, "") for attempt in outcome.attempts if attempt.fault} - {"", replied}:
-                await service.settle(ticket, failed, model=url)
-            seconds, tokens = outcome.timings.total, outcome.tokens.output
-            came = Outcome(cost=outcome.cost_usd, latency=seconds, output_tokens=tokens)
-            await service.settle(ticket, came, model=replied)
-        self._unsaved += 1
-        if self._unsaved >= SAVED_EVERY:
-            await self.close()
+        outcomes = self._outcomes(route, outcome)
+        if ticket and outcomes and self._desk:
+            self._desk.settle(settled(ticket, *outcomes, asked=_question(request)))
+
+    def verified(self, call: str, quality: float) -> None:
+        """Says to what share the reply of a call was borne out by what it rests on; returns at once."""
+        if self._desk:
+            self._desk.judge(call, quality, Judgement.VERIFIED)
 
     async def judge(self, call: str, quality: float, source: Judgement) -> None:
         """Says how good the reply of a call was. Raises NotFoundError, InvalidInputError."""
-        service = await self._opened(tuple(self.named))
+        service = await self.service()
+        await self.caught_up()
         await service.judge(call, quality, source)
-        await service.save()
+
+    async def caught_up(self) -> None:
+        """Returns when what came of calls is on record and taken in."""
+        if self._desk:
+            await self._desk.done()
 
     async def close(self) -> None:
-        """Keeps what was learned."""
-        if self._service and self._unsaved:
-            self._unsaved = 0
-            await self._service.save()
+        """Keeps what is to be learned."""
+        if self._desk:
+            await self._desk.close()
 
-    async def _opened(self, urls: Sequence[str]) -> RouterService:
+    async def service(self, urls: Sequence[str] = ()) -> RouterService:
+        """The router, with these models among its candidates."""
         async with self._opening:
+            new = [await self._candidate(url) for url in dict.fromkeys(urls) if url not in self._known]
             if self._service is None:
-                candidates = [await self._candidate(url) for url in urls]
-                self._service = await RouterService.open(candidates, self.log, options=self.options, embed=self.embed)
-            elif self.now() - self._refreshed > REFRESHED_SECONDS:
-                self._refreshed = self.now()
-                await self._service.refresh()
-            known = {candidate.name for candidate in self._service.router.candidates}
-            if known != set(urls):
-                self._service.router.set_candidates([await self._candidate(url) for url in urls])
+                self._service = await RouterService.open(new, self.log, options=self.options, embed=self.embed)
+                self._desk, self._looked = Desk(self._service), self.now()
+            elif new:
+                self._service.add_candidates(new)
+        if self._desk and self.now() - self._looked > REFRESHED_SECONDS:
+            self._looked = self.now()
+            self._desk.look()
         return self._service
 
     async def _candidate(self, url: str) -> Candidate:
-        """A model with what the catalogue knows of it."""
         target = self.read(url)
-        facts = await self.catalogue.measured_facts(target.name)
-        able, priced = facts.abilities, _priced(url, facts, local=target.local)
-        return replace(
-            priced,
-            context=facts.context_window,
-            tools=True if able.tools is None else able.tools,
-            images=bool(able.images),
-            local=target.local,
+        candidate = await candidate_of(url, target, self.catalogue)
+        self._known[url] = target.name
+        return candidate
+
+    def _outcomes(self, route: Route, outcome: ChatResponse | Exception) -> list[Outcome]:
+        """Of each model that was asked, who replied last; nothing for what no model is to blame for.
+
+        One that was passed over, as it rests after failures or the request does not fit it, has failed too.
+        """
+        if isinstance(outcome, Exception):
+            return [FAILED] if isinstance(outcome, ProviderError) and outcome.advice.counts else []
+        urls = {self._known[url]: url for url in route.order}
+        replied = urls.get(outcome.model, route.order[0])
+        asked = {urls.get(attempt.model, ""): attempt for attempt in outcome.attempts}
+        before = route.order[: route.order.index(replied)]
+        others = [_of_another(url, asked.get(url), route) for url in route.order if url in asked or url in before]
+        seconds = [one.seconds for one in outcome.attempts if one.model == outcome.model and not one.error]
+        came = Outcome(
+            model=replied,
+            cost=outcome.cost_usd,
+            latency=seconds[-1] if seconds else outcome.timings.total,
+            output_tokens=outcome.tokens.output,
         )
+        return [*(one for one in others if one and one.model != replied), came]
 
 
-def _priced(url: str, facts: ModelFacts, *, local: bool) -> Candidate:
-    """With its prices. What is dear is taken to be better until it is known: makers ask what they can."""
-    prices = facts.prices
-    if local:
-        return Candidate(name=url, prior=0.5)
-    given: Mapping[str, int | None] = {"input": prices.input, "output": prices.output} if prices else {}
-    known = (given.get(kind) for kind in ("input", "output"))
-    read, wrote = (HIGH_PRICE if price is None else price / NANO_DOLLARS for price in known)
-    return Candidate(name=url, input_price=read, output_price=wrote, prior=0.6 + 0.2 * min(1.0, wrote / HIGH_PRICE))
+def _of_another(url: str, attempt: Attempt | None, route: Route) -> Outcome | None:
+    """What is known of a model that did not reply: one that was given up for a quicker one is at least so slow."""
+    if attempt is None or attempt.fault:
+        return replace(FAILED, model=url)
+    expected = next(one["latency"] for one in route.decision["predictions"] if one["model"] == url)
+    return Outcome(model=url, latency=attempt.seconds) if attempt.seconds > expected else None
 
 
 def _asked(request: ChatRequest) -> str:
@@ -171,3 +188,28 @@ def _tokens(request: ChatRequest) -> int:
 
 def _images(request: ChatRequest) -> int:
     return sum(isinstance(part, Image) for turn in request.messages for part in turn.parts)
+
+
+def _question(request: ChatRequest) -> str:
+    """The same for the same question of the same asker; empty when nobody knows who asks, or nobody asks.
+
+    What it is about, in earlier messages and in pictures, is part of it; what was replied, and saying it twice, is not.
+    """
+    last, who = request.messages[-1], request.accounting
+    asker = who.user or (ANSWER if who.purpose == ANSWER else "")
+    if not asker or last.role is not Role.USER or len(last.text) < LEAST_QUESTION:
+        return ""
+    told = [turn for turn in request.messages if turn.role in (Role.SYSTEM, Role.USER)]
+    about = dict.fromkeys(digest for turn in reversed(told) for part in turn.parts if (digest := _digest(part)))
+    return _hashed("\0".join((asker, *request.principals, "", *about)).encode("utf-8", "replace"))
+
+
+def _digest(part: Part) -> str:
+    """Of a text or a picture; empty for anything else."""
+    if isinstance(part, Image):
+        return _hashed(part.data)
+    return _hashed(part.text.encode("utf-8", "replace")) if isinstance(part, Text) else ""
+
+
+def _hashed(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -29,7 +29,7 @@ class Weights:
     """How much each part counts, and how far its bumps reach in squared distance of unit vectors."""
 
     embedding: float = 2.0
-    embedding_reach: float = 1.0
+    embedding_reach: float = 0.5
     shape_within: float = 2.0
     """of requests of near vectors"""
     within_reach: float = 2.0

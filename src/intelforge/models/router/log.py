@@ -1,12 +1,10 @@
-"""What the router keeps of its calls, and the contract of what keeps it.
+"""What the router keeps of a call: the request's features, never its words."""
 
-A record holds the request's features, never its words.
-"""
-
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -15,9 +13,6 @@ from intelforge.models.router.reading import read_request
 from intelforge.models.router.shape import NAMES
 from intelforge.models.router.values import EXPECTED_OUTPUT, Judgement, Observation, RequestFeatures
 from intelforge.models.router.words import PLACES
-
-KEPT: Final = 10_000
-"""records, the last ones"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +32,8 @@ class Routed:
     latency: float | None = None
     """seconds"""
     output_tokens: int | None = None
+    replied: str = ""
+    """the model that gave the reply, where it was not the chosen one; what is said above is of the chosen one"""
 
     @property
     def observation(self) -> Observation:
@@ -63,13 +60,15 @@ class Routed:
             "cost": self.cost,
             "latency": self.latency,
             "output_tokens": self.output_tokens,
+            "replied": self.replied,
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """A line of a log: ours, or with `text` in place of `request`. Raises InvalidInputError."""
         try:
-            request = request_from_json(values["request"]) if "request" in values else read_request(str(values["text"]))
+            given = values.get("request")
+            request = request_from_json(given) if given is not None else read_request(_text(values, "text"))
             propensity = float(values.get("propensity", 1.0))
             if not 0 < propensity <= 1:
                 raise ValueError(f"a propensity is above 0 and at most 1, not {propensity}")
@@ -77,15 +76,16 @@ class Routed:
                 id=str(values.get("id", "")),
                 at=datetime.fromisoformat(values.get("at", "1970-01-01T00:00:00+00:00")),
                 request=request,
-                model=str(values["model"]),
+                model=_text(values, "model"),
                 propensity=propensity,
-                quality=None if values.get("quality") is None else float(values["quality"]),
+                quality=None if values.get("quality") is None else checked_quality(float(values["quality"])),
                 source=Judgement(values.get("source", Judgement.EVALUATION)),
-                cost=None if values.get("cost") is None else float(values["cost"]),
-                latency=None if values.get("latency") is None else float(values["latency"]),
+                cost=_amount(values, "cost"),
+                latency=_amount(values, "latency"),
                 output_tokens=None if values.get("output_tokens") is None else int(values["output_tokens"]),
+                replied=str(values.get("replied", "")),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise InvalidInputError(
                 f"a line of the log cannot be read: {what}",
@@ -93,28 +93,17 @@ class Routed:
             ) from error
 
 
-class RouterLog(Protocol):
-    """Keeps routed calls and what was learned. The methods may be called from several processes."""
+def _text(values: Mapping[str, Any], name: str) -> str:
+    if not isinstance(values[name], str):
+        raise ValueError(f"{name} is no text")
+    return str(values[name])
 
-    async def record(self, routed: Routed) -> None:
-        """Adds a call; one of the same id takes its place. The oldest beyond KEPT are forgotten."""
-        ...
 
-    async def judge(self, call: str, quality: float, source: Judgement) -> Routed:
-        """Says how good a recorded call's reply was. Raises NotFoundError."""
-        ...
-
-    async def all(self) -> Sequence[Routed]:
-        """Every call on record, oldest first."""
-        ...
-
-    async def save(self, name: str, state: bytes) -> None:
-        """Keeps a router's state in place of the one before."""
-        ...
-
-    async def load(self, name: str) -> bytes | None:
-        """The state that was kept last under this name."""
-        ...
+def _amount(values: Mapping[str, Any], name: str) -> float | None:
+    found = values.get(name)
+    if found is not None and not (math.isfinite(float(found)) and float(found) >= 0):
+        raise ValueError(f"{name} is zero or more, not {found}")
+    return None if found is None else float(found)
 
 
 def checked_quality(quality: float) -> float:

@@ -3,15 +3,20 @@
 A Gaussian process on the log odds of a good reply, fitted at its mode by Newton's method, each step of which is a
 weighted regression (Rasmussen and Williams, 2006, 3.4). Odds, because what makes a request harder moves a model that is
 nearly always right by little, and one that is right half of the time by much.
+
+Where several models were judged on one request, who is better is learned apart from how hard it is: whether the request
+tells the models apart, and who is right where it does. Requests that all get right, or all wrong, say nothing on the
+second (as in Rasch's conditional likelihood), and the first is learned from all of them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from intelforge.models.router.comparison import Compared, combined, compared
 from intelforge.models.router.likeness import Points, Scale, Weights, words_matrix
 from intelforge.models.router.regression import Strength, mixed, solve
 from intelforge.models.router.values import RequestFeatures
@@ -48,16 +53,18 @@ class QualityModel:
     """What was learned. Predicting takes one likeness to every request that is remembered."""
 
     means: Matrix
-    """log odds of each model"""
+    """log odds of each model, then, once something was judged, of telling them apart and of each where told apart"""
     noise: float
     """variance of a judged quality around what is predicted"""
     scale: Scale | None = None
     points: Points | None = None
     coefficients: Matrix | None = None
     words: Matrix | None = None
-    """coefficients of the hashed words, shape (places, models)"""
+    """coefficients of the hashed words, shape (places, means)"""
     seen: Matrix | None = None
     """the trust that each row has, by model"""
+    share: Matrix | None = None
+    """of each model's judged replies, the part that stands beside another model's"""
     weights: Weights = WEIGHTS
     strength: Strength = STRENGTH
 
@@ -77,8 +84,11 @@ class QualityModel:
         words = words_matrix(judged.requests, scale)
         kernel = points.likeness(points, weights)
         kernel += weights.words * (words @ words.T)
+        beside = compared(judged.qualities, trust)
         means, coefficients = _mode(kernel, judged, strength)
         left = np.where(trust > 0, judged.qualities - _chance(means + kernel @ coefficients), 0)
+        parts = [(means, coefficients), *_comparison(kernel, beside, judged, strength)]
+        means, coefficients = np.concatenate([part[0] for part in parts]), np.hstack([part[1] for part in parts])
         return cls(
             means=means,
             noise=max(float((trust * left**2).sum() / trust.sum()), 1e-3),
@@ -87,6 +97,7 @@ class QualityModel:
             coefficients=coefficients,
             words=weights.words * (words.T @ coefficients),
             seen=trust,
+            share=beside.share,
             weights=weights,
             strength=strength,
         )
@@ -99,19 +110,31 @@ class QualityModel:
             or self.coefficients is None
             or self.words is None
             or self.seen is None
+            or self.share is None
         ):
             return _chance(self.means), np.zeros_like(self.means)
         near = self.points.likeness(Points.of([request], self.scale), self.weights)[:, 0]
         places, values = request.words[0], self.scale.words(request)
-        found = _chance(self.means + near @ self.coefficients + values @ self.words[places])
+        chances = _chance(self.means + near @ self.coefficients + values @ self.words[places])
         full = float(self.weights.shape + self.weights.shape_within)
         full += self.weights.embedding * bool(self.points.embeddings.shape[1])
         support = np.asarray((near / np.float32(full)) ** 2 @ self.seen, np.float32)
-        return np.clip(found, LOW, HIGH), support
+        return np.clip(combined(chances, self.share), LOW, HIGH), support
 
     def mean(self, column: int) -> float:
         """The quality of a model over all kinds of requests."""
         return float(_chance(self.means[column : column + 1])[0])
+
+
+def _comparison(
+    kernel: Matrix, beside: Compared, judged: Judged, strength: Strength
+) -> tuple[tuple[Matrix, Matrix], tuple[Matrix, Matrix]]:
+    """Means and coefficients of telling models apart, and of each model where they are told apart."""
+    total = max(float(beside.trust.sum()), 1e-9)
+    usual = np.asarray([(beside.trust * beside.spread).sum() / total], np.float32)
+    apart = replace(judged, qualities=beside.spread, trust=beside.trust, priors=usual)
+    standing = replace(judged, trust=judged.trust * beside.spread)
+    return _mode(kernel, apart, strength), _mode(kernel, standing, replace(strength, shared=0.0))
 
 
 def _mode(kernel: Matrix, judged: Judged, strength: Strength) -> tuple[Matrix, Matrix]:
@@ -120,6 +143,8 @@ def _mode(kernel: Matrix, judged: Judged, strength: Strength) -> tuple[Matrix, M
     means = _log_odds(_means(qualities, trust, judged.priors))
     solved = np.zeros_like(qualities)
     found = np.zeros_like(qualities)
+    if not trust.any():
+        return means, solved
     for _ in range(STEPS):
         chance = _chance(means + found)
         weight = np.maximum(chance * (1 - chance), np.float32(LEAST_WEIGHT))

@@ -22,7 +22,7 @@ STEPS: Final = 200
 class Strength:
     """How much is believed beforehand."""
 
-    noise: float = 3.0
+    noise: float = 4.0
     """variance of one observation, in units of what likeness 1 explains"""
     shared: float = 0.5
     """the part of what a request does to qualities that it does to all models"""

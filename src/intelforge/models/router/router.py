@@ -6,7 +6,7 @@ may run in another: what was learned takes its place in one step at its end.
 
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -23,6 +23,7 @@ from intelforge.models.router.values import (
     Candidate,
     Constraints,
     Decision,
+    Judgement,
     Observation,
     Prediction,
     Preference,
@@ -90,11 +91,13 @@ class Router:
         *,
         preference: Preference | None = None,
         constraints: Constraints = ANY,
+        among: Collection[str] | None = None,
     ) -> Decision:
-        """Whom the request goes to. Raises InvalidInputError when no candidate can take it."""
+        """Whom the request goes to, of all candidates or those named. InvalidInputError when none can take it."""
         preference = preference or self.options.preference
-        expected = self.predict(request)
-        refused = {one.name: refusal for one in self._candidates.values() if (refusal := constraints.refusal(one))}
+        candidates = [one for name, one in self._candidates.items() if among is None or name in among]
+        expected = self._predicted(request, candidates)
+        refused = {one.name: refusal for one in candidates if (refusal := constraints.refusal(one))}
         able = valued([one for one in expected if one.model not in refused], preference)
         if not able:
             what = "; ".join(f"{name}: {why}" for name, why in refused.items()) or "there are none"
@@ -108,7 +111,7 @@ class Router:
         chosen = next(one for one in able if one.model == name)
         explored = name != able[0].model
         if not self.frozen:
-            self.spending.add(chosen.cost, chosen.cost - able[0].cost if explored else 0.0)
+            self.spending += Spending.of(chosen, able[0])
         others = [replace(one, refused=refused[one.model]) for one in expected if one.model in refused]
         return Decision(
             model=name,
@@ -122,18 +125,21 @@ class Router:
 
     def predict(self, request: RequestFeatures) -> list[Prediction]:
         """What is expected of every candidate, in their order; without worth and propensity."""
+        return self._predicted(request, self.candidates)
+
+    def _predicted(self, request: RequestFeatures, candidates: Sequence[Candidate]) -> list[Prediction]:
         learned, columns = self._learned, self._columns
         qualities, support = learned.predict(request)
         at = {name: column for column, name in enumerate(columns)}
         found = []
-        for one in self._candidates.values():
+        for one in candidates:
             tracker, column = self.trackers[one.name], at.get(one.name)
             quality = one.prior if column is None else float(qualities[column])
             known = 0.0 if column is None else float(support[column])
             found.append(
                 Prediction(
                     model=one.name,
-                    quality=min(max(quality + tracker.shift, LOW), HIGH),
+                    quality=min(max((quality + tracker.shift) * tracker.reliability, LOW), HIGH),
                     uncertainty=math.sqrt(learned.noise / (1.0 + known)),
                     confidence=known / (known + KNOWN_AFTER),
                     cost=one.cost(request.input_tokens, tracker.tokens(request.output_tokens)),
@@ -148,7 +154,8 @@ class Router:
         """Over all kinds of requests: what was learned, or the catalogue's word."""
         known = model in self._columns
         learned = self._learned.mean(self._columns.index(model)) if known else self._prior(model)
-        return min(max(learned + self.trackers[model].shift, LOW), HIGH)
+        tracker = self.trackers[model]
+        return min(max((learned + tracker.shift) * tracker.reliability, LOW), HIGH)
 
     def observe(self, observation: Observation) -> list[Alarm]:
         """Takes in what came of a request; says which models are not any more what they were. Nothing when frozen.
@@ -160,6 +167,8 @@ class Router:
         tracker = self.trackers.get(observation.model)
         if tracker is None:
             tracker = self.trackers[observation.model] = Tracker(model=observation.model, expected_latency=2.0)
+        if observation.source is Judgement.RETRY or observation.latency is not None:
+            self._end(observation)
         alarms = []
         if observation.latency is not None and (alarm := tracker.time(observation.latency)):
             alarms.append(alarm)
@@ -174,6 +183,13 @@ class Router:
             )
             self._new += 1
         return alarms
+
+    def _end(self, observation: Observation) -> None:
+        for name, tracker in self.trackers.items():
+            if name == observation.model:
+                tracker.end(failed=observation.source is Judgement.RETRY)
+            else:
+                tracker.age()
 
     def study(self, observations: Iterable[Observation]) -> None:
         """Takes in judged replies of before, such as an evaluation's. They say nothing on what changed of late."""
@@ -191,6 +207,11 @@ class Router:
         """Enough is new for `learn` to be worth its time."""
         return not self.frozen and self._new >= max(LEARN_EVERY, LEARN_GROWTH * len(self.experience))
 
+    @property
+    def behind(self) -> bool:
+        """Something was observed since it last learned."""
+        return self._new > 0
+
     def learn(self) -> None:
         """Learns anew from all that is remembered."""
         self._new = 0
@@ -200,7 +221,7 @@ class Router:
 
     def freeze(self) -> None:
         """From now on nothing is learned and nothing is tried out; what was observed so far is learned before."""
-        if self._new:
+        if self.behind:
             self.learn()
         self.frozen = True
 

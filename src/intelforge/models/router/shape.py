@@ -20,7 +20,10 @@ WORD: Final = re.compile(r"[^\W\d_]+")
 NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
 SENTENCE_END: Final = re.compile(r"[.!?](?:\s|$)")
 NEGATION: Final = re.compile(r"\b(?:except|not|never|least|incorrect|false|none)\b", re.IGNORECASE)
+EMPHATIC_NEGATION: Final = re.compile(r"\b(?:NOT|EXCEPT|LEAST)\b")
 ALL_OR_NONE: Final = re.compile(r"\b(?:all|none|both|neither) of (?:the|these)\b", re.IGNORECASE)
+TRUTH: Final = re.compile(r"(?:true|false|yes|no|right|wrong|not wrong)\b", re.IGNORECASE)
+OF_FOLLOWING: Final = re.compile(r"\bwhich (?:one )?of (?:the )?(?:following|these)\b", re.IGNORECASE)
 ASKS: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -60,8 +63,10 @@ NAMES: Final = (
     "entropy", "capitals", "capital_words", "punctuation", "beyond_ascii", "beyond_latin", "digits", "numbers",
     "largest_number", "decimals", "word_problem", "maths", "code", "question_marks", "quotes", "negation", "blank",
     "statements", "named_idea", "vague", "options", "option_length", "option_spread", "numeric_options",
-    "option_overlap", "all_or_none", "stem", "ends_open", "who", "what", "when", "where", "why", "how_many", "how",
-    "which", "if", "asks_to_write", "asks_to_solve",
+    "option_overlap", "all_or_none", "option_words", "shortest_option", "single_words", "option_sentences",
+    "option_capitals", "option_beginnings", "truth_options", "options_from_stem", "stem", "stem_sentences",
+    "stem_numbers", "of_following", "emphatic_negation", "ends_asking", "ends_in_colon", "ends_in_stop", "who", "what",
+    "when", "where", "why", "how_many", "how", "which", "if", "asks_to_write", "asks_to_solve",
 )  # fmt: skip
 
 
@@ -70,7 +75,10 @@ def shape(text: str) -> NDArray[np.float32]:
     if len(text) > READ:
         text = text[: READ // 2] + text[-READ // 2 :]
     words = WORD.findall(text)
-    values = [*_of_words(text, words), *_of_numbers(text), *_of_form(text), *_of_options(text)]
+    found = list(OPTION.finditer(text))
+    stem = (text[: found[0].start()] if found else text).strip()
+    values = [*_of_words(text, words), *_of_numbers(text), *_of_form(text)]
+    values += [*_of_options([match.group(2).strip() for match in found], text, stem), *_of_stem(stem)]
     values += [float(bool(pattern.search(text))) for pattern in ASKS]
     return np.asarray(values, np.float32)
 
@@ -126,23 +134,41 @@ def _of_form(text: str) -> list[float]:
     ]
 
 
-def _of_options(text: str) -> list[float]:
-    found = list(OPTION.finditer(text))
-    options = [match.group(2).strip() for match in found]
-    stem = text[: found[0].start()] if found else text
-    open_end = float(not stem.rstrip().endswith(("?", ".", "!", ":")))
-    if len(options) < 2:
-        return [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, math.log1p(len(stem)), open_end]
+def _of_options(options: list[str], text: str, stem: str) -> list[float]:
+    count = len(options)
+    if count < 2:
+        return [0.0] * 14
     lengths = [len(option) for option in options]
-    words = [set(option.lower().split()) for option in options]
-    shared = sum(len(one & other) / max(min(len(one), len(other)), 1) for one, other in pairwise(words))
+    words = [option.lower().split() for option in options]
+    sets = [set(option) for option in words]
+    counts = [len(option) for option in words]
+    shared = sum(len(one & other) / max(min(len(one), len(other)), 1) for one, other in pairwise(sets))
+    of_stem = set(stem.lower().split())
     return [
-        float(min(len(options), 10)),
-        math.log1p(sum(lengths) / len(lengths)),
+        float(min(count, 10)),
+        math.log1p(sum(lengths) / count),
         math.log1p(max(lengths)) - math.log1p(min(lengths)),
-        sum(sum(map(str.isdigit, option)) * 3 >= len(option) for option in options) / len(options),
-        shared / (len(options) - 1),
+        sum(sum(map(str.isdigit, option)) * 3 >= len(option) for option in options) / count,
+        shared / (count - 1),
         float(bool(ALL_OR_NONE.search(text))),
+        math.log1p(sum(counts) / count),
+        math.log1p(min(counts)),
+        float(max(counts) == 1),
+        sum(option.endswith(".") for option in options) / count,
+        sum(option[0].isupper() for option in options) / count,
+        len({option[0] for option in words}) / count,
+        float(bool(TRUTH.match(options[0]))),
+        len(of_stem & set().union(*sets)) / max(len(of_stem), 1),
+    ]
+
+
+def _of_stem(stem: str) -> list[float]:
+    """Of what stands before the options; of all, where there are none."""
+    return [
         math.log1p(len(stem)),
-        open_end,
+        math.log1p(len(SENTENCE_END.findall(stem))),
+        math.log1p(len(NUMBER.findall(stem))),
+        float(bool(OF_FOLLOWING.search(stem))),
+        float(bool(EMPHATIC_NEGATION.search(stem))),
+        *(float(stem.endswith(end)) for end in "?:."),
     ]

@@ -35,7 +35,7 @@ def exported(router: Router) -> bytes:
         "candidates": [asdict(one) for one in router.candidates],
         "number": router.experience.number,
         "spending": asdict(router.spending),
-        "trackers": {name: tracker.as_json() for name, tracker in router.trackers.items()},
+        "trackers": {name: tracker.as_json() for name, tracker in list(router.trackers.items())},
         "seen": [
             {model: [seen.quality, seen.trust, seen.epoch, seen.number] for model, seen in one.seen.items()}
             for one in kept

@@ -16,7 +16,9 @@ LATENCY_SLACK: Final = 0.5
 LATENCY_LIMIT: Final = 9.0
 LATENCY_CLIP: Final = 3.0
 FORGETTING: Final = 0.97
-"""what is left of the weight of a latency after the next one"""
+"""what is left of the weight of a latency, or of a failure, after the next call"""
+AGEING: Final = 0.995
+"""what is left of the weight of failures after a call of another model"""
 LEAST_SPREAD: Final = 0.25
 """of the logarithm of a latency"""
 SHIFT_PRIOR: Final = 3.0
@@ -81,6 +83,10 @@ class Tracker:
     spread: float = 0.6
     output_weight: float = 0.0
     output_tokens: float = 0.0
+    asked: float = 0.0
+    """calls of late"""
+    failed: float = 0.0
+    """of those, the ones that failed, or after which the user asked again"""
     calls: int = 0
     judged: int = 0
     shifts: list[float] = field(default_factory=lambda: [0.0])
@@ -111,6 +117,21 @@ class Tracker:
     def tokens(self, expected: float) -> float:
         """Of a reply, where `expected` is for any model."""
         return (4 * expected + self.output_weight * self.output_tokens) / (4 + self.output_weight)
+
+    @property
+    def reliability(self) -> float:
+        """The part of calls of late that were of use: four more count as if they had been."""
+        return 1 - self.failed / (self.asked + 4)
+
+    def end(self, *, failed: bool) -> None:
+        """Takes in that a call ended, or that the user asked again after it."""
+        self.asked = FORGETTING * self.asked + 1
+        self.failed = FORGETTING * self.failed + failed
+
+    def age(self) -> None:
+        """Takes in that another model was called: what failed long ago may be well again."""
+        self.asked *= AGEING
+        self.failed *= AGEING
 
     def judge(self, quality: float, predicted: float, trust: float) -> Alarm | None:
         """Takes in a judged reply; `predicted` is what was expected, the shift included."""

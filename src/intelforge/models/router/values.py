@@ -146,10 +146,11 @@ TRUST: Final[Mapping[Judgement, float]] = {
     Judgement.RATING: 0.8,
     Judgement.VERIFIED: 1.0,
     Judgement.EVALUATION: 1.0,
-    Judgement.RETRY: 0.5,
+    Judgement.RETRY: 0.0,
     Judgement.NONE: 0.0,
 }
-"""How much one such judgement counts beside a verified one."""
+"""How much one such judgement counts beside a verified one. Retries are told of bad replies alone: they say how often a
+model fails (`Tracker.reliability`), not how good its replies are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

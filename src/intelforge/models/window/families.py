@@ -42,6 +42,8 @@ class Family:
 
 OPENAI: Final = Family(name="openai", message=4)
 """gpt-4o and later; the turn's marks as in OpenAI's cookbook, `How to count tokens with tiktoken`, rounded up"""
+GPT_4O_MINI: Final = Family(name="gpt-4o-mini", message=4)
+"""as they, but for pictures"""
 QWEN: Final = Family(
     name="qwen",
     coefficients=(1.026, 0.509, -0.108, -0.053, -0.071, 0.057, 0.109, 0.063, 0.235),
@@ -101,6 +103,7 @@ UNKNOWN: Final = Family(
 )
 
 _BY_NAME: Final = (
+    (r"gpt-4o-mini", GPT_4O_MINI),
     (r"gpt-?oss|gpt-4o|gpt-4\.1|gpt-4\.5|gpt-[5-9]|chatgpt|\bo[1-9]\b|\bo[1-9]-|codex", OPENAI),
     (r"deepseek-r1-distill-llama|deepseek-r1:(8|70)b", LLAMA),
     (r"deepseek-r1-distill-qwen|deepseek-r1:(1\.5|7|14|32)b|deepseek-r1-0528-qwen", QWEN),

@@ -28,13 +28,27 @@ def image_tokens(family: str, data: bytes) -> int:
     return count(*(size_of(data) or LARGEST))
 
 
+def most_image_tokens(family: str) -> int:
+    """The most that any picture takes of any model of a family, whatever its size: what is reserved for it."""
+    return _MOST.get(family, _MOST["qwen"])
+
+
 def _openai(width: int, height: int) -> int:
     """85 and 170 for each tile of 512: https://platform.openai.com/docs/guides/images-vision, high detail."""
+    return 85 + 170 * _tiles(width, height)
+
+
+def _gpt_4o_mini(width: int, height: int) -> int:
+    """The same tiles at 33 times the tokens, so that a picture costs as much as it does elsewhere."""
+    return 2833 + 5667 * _tiles(width, height)
+
+
+def _tiles(width: int, height: int) -> int:
     width, height = _within(width, height, longest=2048)
     shortest = min(width, height)
     if shortest > 768:
         width, height = round(width * 768 / shortest), round(height * 768 / shortest)
-    return 85 + 170 * math.ceil(width / 512) * math.ceil(height / 512)
+    return math.ceil(width / 512) * math.ceil(height / 512)
 
 
 def _claude(width: int, height: int) -> int:
@@ -44,9 +58,10 @@ def _claude(width: int, height: int) -> int:
 
 
 def _gemma(width: int, height: int) -> int:
-    """258 for each tile of 768, one for small ones: https://ai.google.dev/gemini-api/docs/tokens."""
+    """258 for each tile of 768, one for small ones: https://ai.google.dev/gemini-api/docs/tokens. Shrunk to 3072."""
     if width <= 384 and height <= 384:
         return 258
+    width, height = _within(width, height, longest=3072)
     return 258 * math.ceil(width / 768) * math.ceil(height / 768)
 
 
@@ -71,8 +86,19 @@ def _most(width: int, height: int) -> int:
     return max(count(width, height) for count in (_openai, _claude, _gemma, _qwen, _mistral, _llama))
 
 
+_MOST: Final = {
+    "openai": 10_000,
+    "gpt-4o-mini": 48_169,
+    "claude": 4_784,
+    "gemma": 4_386,
+    "qwen": 16_386,
+    "mistral": 4_160,
+    "llama": 6_404,
+}
+"""the closest look of OpenAI and Claude, and what others make of a picture at the size that they shrink it to"""
 _COUNTS: Final[dict[str, Callable[[int, int], int]]] = {
     "openai": _openai,
+    "gpt-4o-mini": _gpt_4o_mini,
     "claude": _claude,
     "gemma": _gemma,
     "qwen": _qwen,

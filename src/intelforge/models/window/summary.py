@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final
 
-from intelforge.core.chat import Accounting, ChatRequest, Image, Message, Part, Role, Text, ToolCall, ToolResult
+from intelforge.core.accounting import accounting_for
+from intelforge.core.chat import ChatRequest, Image, Message, Part, Role, Text, ToolCall, ToolResult
 from intelforge.models.protocol import LanguageModel
 
 KEPT: Final = 256
 """summaries that are kept"""
-ACCOUNTING: Final = Accounting(purpose="summary")
+PURPOSE: Final = "summary"
 PIECE: Final = 8000
 """characters that are summarised in one go; what is longer is added to the summary piece by piece"""
 INSTRUCTIONS: Final = (
@@ -24,10 +25,12 @@ INSTRUCTIONS: Final = (
 
 @dataclass(slots=True)
 class Summaries:
-    """Gives summaries. The same turns are summarised once; later ones are added to the summary of those before."""
+    """Gives summaries, on account of whomever the task works for.
+
+    The same turns are summarised once; later ones are added to the summary of those before.
+    """
 
     model: LanguageModel
-    accounting: Accounting = ACCOUNTING
     _kept: OrderedDict[bytes, str] = field(default_factory=OrderedDict)
 
     async def __call__(self, messages: Sequence[Message], tokens: int) -> str:
@@ -50,7 +53,7 @@ class Summaries:
             messages=(Message.of(Role.SYSTEM, INSTRUCTIONS), Message.of(Role.USER, told)),
             max_tokens=tokens,
             temperature=0.0,
-            accounting=self.accounting,
+            accounting=accounting_for(PURPOSE),
         )
         return (await self.model.respond(request)).text.strip()
 

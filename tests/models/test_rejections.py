@@ -1,0 +1,78 @@
+"""What providers say that reject tools or a schema."""
+
+import pytest
+
+from intelforge.core.chat import Tool
+from intelforge.models.rejections import lacking, schema_meant, too_long, tool_meant
+from intelforge.testing.gateway import ask
+
+TOOLS = (Tool(name="weather", description="", parameters={}), Tool(name="weather_map", description="", parameters={}))
+ASKED = ask(tools=TOOLS, output_schema={"type": "object"})
+
+
+@pytest.mark.parametrize(
+    ("said", "lacks"),
+    [
+        ("registry.ollama.ai/library/gemma:2b does not support tools", {"tools"}),
+        ("Unsupported parameter: 'tools' is not supported with this model.", {"tools"}),
+        ("`tool calling` is not supported with this model", {"tools"}),
+        ("deepseek-reasoner does not support Function Calling", {"tools"}),
+        ("Function calling is not enabled for models/gemma-3-1b-it", {"tools"}),
+        ("No endpoints found that support tool use. To learn more about provider routing", {"tools"}),
+        ('"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set', {"tools"}),
+        ("tools param requires --jinja flag", {"tools"}),
+        (
+            "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model",
+            {"json_schema"},
+        ),
+        ("This response_format type is unavailable now", {"json_schema"}),
+        ("This model does not support response format `json_schema`", {"json_schema"}),
+        ("response_format is not supported", {"json_schema"}),
+        ("Invalid schema for function 'weather': 'uri' is not supported", set()),
+        ("Invalid schema for response_format 'reply': In context=(), 'minLength' is not supported", set()),
+        ("tools.0.custom.input_schema: input_schema does not support oneOf at the top level", set()),
+        ("GenerateContentRequest.tools[0].function_declarations[1].parameters.properties: should be non-empty", set()),
+        ("this tool_choice is not supported", set()),
+        ("too hot", set()),
+        ("", set()),
+    ],
+)
+def test_only_what_says_that_the_model_has_none_is_taken_so(said: str, lacks: set[str]) -> None:
+    assert lacking(said, ASKED) == lacks
+    assert lacking(said, ask()) == set()
+
+
+@pytest.mark.parametrize(
+    ("said", "tool"),
+    [
+        ("Invalid schema for function 'weather': In context=('properties', 'x')", "weather"),
+        ("Invalid schema for function 'weather_map': x", "weather_map"),
+        ("tools.1.custom.input_schema: JSON schema is invalid", "weather_map"),
+        ("GenerateContentRequest.tools[0].function_declarations[1].parameters: y", "weather_map"),
+        ("tools.7.custom: z", ""),
+        ("too hot", ""),
+    ],
+)
+def test_the_tool_that_is_meant_is_found(said: str, tool: str) -> None:
+    assert tool_meant(said, ASKED) == tool
+
+
+def test_the_schema_of_the_reply_may_be_meant() -> None:
+    assert schema_meant("Invalid schema for response_format 'reply'", ASKED)
+    assert not schema_meant("Invalid schema for response_format 'reply'", ask())
+    assert not schema_meant("too hot", ASKED)
+
+
+@pytest.mark.parametrize(
+    ("said", "long"),
+    [
+        ("the request exceeds the available context size. try increasing the context size", True),
+        ("This model's maximum context length is 4096 tokens", True),
+        ("prompt is too long: 210000 tokens > 200000 maximum", True),
+        ("the input length exceeds the context length", True),
+        ("max_tokens is too large", False),
+        ("too hot", False),
+    ],
+)
+def test_a_prompt_that_is_too_long_is_told_from_other_rejections(said: str, long: bool) -> None:
+    assert too_long(said) is long
