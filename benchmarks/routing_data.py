@@ -14,6 +14,8 @@ from embedded import EmbeddedTexts
 from numpy.typing import NDArray
 
 from intelforge.core.errors import ModelError
+from intelforge.models.catalogue.catalogue import Catalogue
+from intelforge.models.router.candidates import expected_quality
 from intelforge.models.router.reading import read_request
 from intelforge.models.router.values import Candidate, RequestFeatures
 from intelforge.models.router.words import PLACES
@@ -66,11 +68,11 @@ def read_two_models(path: Path) -> dict[str, Table]:
 
 
 def read_nine_models(path: Path, prices: Mapping[str, Any]) -> Table:
-    """The table of the file; a model's prior follows its price, all that such a catalogue knows."""
+    """The table of the file; the models' priors are those of the product for such names and prices."""
     rows = _rows(path)
     names = sorted(rows[0]["scores"])
-    paid = {name: float(prices[name]["input_price"]) for name in names}
-    middle = float(np.median(list(paid.values())))
+    catalogue = Catalogue(environment={})
+    paid = {name: (float(prices[name]["input_price"]), float(prices[name]["output_price"])) for name in names}
     return Table(
         name="nine models",
         prompts=tuple(row["question"] for row in rows),
@@ -78,9 +80,9 @@ def read_nine_models(path: Path, prices: Mapping[str, Any]) -> Table:
         candidates=tuple(
             Candidate(
                 name=name,
-                input_price=paid[name],
-                output_price=float(prices[name]["output_price"]),
-                prior=float(np.clip(0.5 + 0.05 * np.log2(paid[name] / middle), 0.3, 0.7)),
+                input_price=paid[name][0],
+                output_price=paid[name][1],
+                prior=expected_quality(catalogue.facts(f"compatible:{name}"), output_price=paid[name][1]),
             )
             for name in names
         ),

@@ -8,7 +8,7 @@ import pytest
 from intelforge.core.model_reports import Profile, Skill, Trial
 from intelforge.models.catalogue.catalogue import Catalogue
 from intelforge.models.catalogue.overrides import Override
-from intelforge.models.router.candidates import LATENCY, candidate_of
+from intelforge.models.router.candidates import LATENCY, LEAST_PRIOR, MOST_PRIOR, UNKNOWN_LOCAL, candidate_of
 from intelforge.models.router.lent import LentRouter
 from intelforge.models.router.memory import MemoryRouterLog
 from intelforge.models.router.policy import NONE
@@ -54,6 +54,18 @@ async def test_prices_and_abilities_are_those_of_the_catalogue() -> None:
 async def test_a_model_on_this_machine_costs_nothing() -> None:
     found = await candidate(url="mock:here", **GIVEN)
     assert (found.input_price, found.output_price, found.local, found.prior) == (0.0, 0.0, True, 0.5)
+
+
+async def test_of_models_that_cost_the_same_the_larger_and_newer_is_expected_to_be_better() -> None:
+    small, large = await candidate(url="ollama:qwen3:0.6b"), await candidate(url="ollama:qwen3:32b")
+    assert LEAST_PRIOR < small.prior < UNKNOWN_LOCAL < large.prior < MOST_PRIOR
+    served = await candidate(url="http://127.0.0.1:1/v1#some-70b-chat")
+    assert served.prior > (await candidate(url="http://127.0.0.1:1/v1#some-7b-chat")).prior
+
+
+@pytest.mark.parametrize(("name", "bound"), [("some-900000b", MOST_PRIOR), ("some-1m", LEAST_PRIOR)])
+async def test_no_size_says_more_than_the_bounds(name: str, bound: float) -> None:
+    assert (await candidate(url=f"http://127.0.0.1:1/v1#{name}")).prior == bound
 
 
 async def test_what_a_probe_measured_counts_beside_the_prior() -> None:

@@ -2,12 +2,10 @@
 
 Memory is that of `memory.py`. A token is written as fast as the weights it needs and the keys and values of half the
 context are read: bytes a second by bytes, times what servers reach of it. Quality has no number of its own here: models
-are ordered by the parameters that count (for a mixture of experts the geometric mean of all and active ones, a rule of
-thumb of Mistral's authors), a year's newer model counting as one of twice the size, less what its quantisation loses.
-Where a model was probed, what it can do is measured; how good it is on your own questions, only an evaluation tells.
+are ordered by how they are likely to stand to each other (`standing.py`). Where a model was probed, what it can do is
+measured; how good it is on your own questions, only an evaluation tells.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,16 +15,13 @@ from intelforge.models.catalogue.machine import Machine
 from intelforge.models.catalogue.memory import Memory, memory_of
 from intelforge.models.catalogue.open_models import OPEN_MODELS, OpenModel
 from intelforge.models.catalogue.quantisation import F16, MXFP4, Q4_K_M, Q8_0, Quantisation
+from intelforge.models.catalogue.standing import doublings
 from intelforge.models.catalogue.tags import read_local
 
 REACHED: Final = 0.7
 """share of the bandwidth that llama.cpp reaches when it writes, on processors and cards alike"""
 OFFERED: Final = (Q4_K_M, Q8_0, F16)
 """what Ollama's library has of each model"""
-LOSS: Final = 8.0
-"""doublings of size that perplexity grown by one would be worth: Q4_K_M costs a quarter of one, Q3_K_M most of one"""
-NEWEST: Final = 2024.0
-
 
 FLOORS: Final = {Preference.SPEED: 25.0, Preference.BALANCE: 10.0, Preference.QUALITY: 3.0}
 """tokens a second below which a model is too slow: as fast as one skims, as one reads, as one waits"""
@@ -111,7 +106,7 @@ def _candidate(
         fits=on_graphics or memory.total <= machine.usable,
         on_graphics=on_graphics,
         tokens_per_second=REACHED * bandwidth / read,
-        quality=_quality(model, packed),
+        quality=doublings(model, packed),
         installed=next((name for name in installed if _is(name, model, packed)), ""),
     )
 
@@ -119,11 +114,6 @@ def _candidate(
 def _is(name: str, model: OpenModel, packed: Quantisation) -> bool:
     found = read_local(name)
     return found.model is model and found.quantisation == packed
-
-
-def _quality(model: OpenModel, packed: Quantisation) -> float:
-    counting = math.sqrt(model.parameters * model.read)
-    return math.log2(counting / 1e9) + (model.released - NEWEST) - LOSS * packed.loss
 
 
 def _by_model(offers: Iterable[Candidate]) -> list[list[Candidate]]:

@@ -6,6 +6,7 @@ from typing import Final
 from intelforge.core.model_reports import Profile, Skill
 from intelforge.models.catalogue.catalogue import Catalogue
 from intelforge.models.catalogue.facts import ModelFacts
+from intelforge.models.catalogue.standing import expected_doublings
 from intelforge.models.router.quality import PRIOR_COUNT
 from intelforge.models.router.values import EXPECTED_OUTPUT, Candidate
 from intelforge.models.targets import Target
@@ -13,7 +14,13 @@ from intelforge.models.targets import Target
 NANO_DOLLARS: Final = 1e9
 HIGH_PRICE: Final = 10.0
 """US dollars for a million tokens: what a model whose price nobody knows is taken to cost"""
-LOCAL_PRIOR: Final = 0.5
+UNKNOWN_LOCAL: Final = 0.5
+"""the prior of a model on this machine whose size nobody knows, and of one of MIDDLE doublings"""
+MIDDLE: Final = 4.0
+"""8 billion parameters of 2025; see `catalogue/standing.py`"""
+A_DOUBLING: Final = 0.05
+LEAST_PRIOR: Final = 0.25
+MOST_PRIOR: Final = 0.75
 LATENCY: Final = Candidate(name="").latency
 
 
@@ -22,7 +29,7 @@ async def candidate_of(url: str, target: Target, catalogue: Catalogue) -> Candid
     facts, profile = await catalogue.measured_facts(target.name), await catalogue.profile(target.name)
     able = facts.abilities
     input_price, output_price = _prices(facts) if not target.local else (0.0, 0.0)
-    prior = LOCAL_PRIOR if target.local else 0.6 + 0.2 * min(1.0, output_price / HIGH_PRICE)
+    prior = expected_quality(facts, output_price=None if target.local else output_price)
     return Candidate(
         name=url,
         input_price=input_price,
@@ -37,8 +44,17 @@ async def candidate_of(url: str, target: Target, catalogue: Catalogue) -> Candid
     )
 
 
+def expected_quality(facts: ModelFacts, *, output_price: float | None) -> float:
+    """The prior, 0 to 1: by size and age where they are known, else by the price in US dollars for a million tokens,
+    since what is dear is taken to be better until it is known. No price is that of a model on this machine."""
+    grown = expected_doublings(facts)
+    if grown is not None:
+        return min(max(UNKNOWN_LOCAL + A_DOUBLING * (grown - MIDDLE), LEAST_PRIOR), MOST_PRIOR)
+    return UNKNOWN_LOCAL if output_price is None else 0.6 + 0.2 * min(1.0, output_price / HIGH_PRICE)
+
+
 def _prices(facts: ModelFacts) -> tuple[float, float]:
-    """For a million tokens read and written. What is dear is taken to be better until it is known."""
+    """For a million tokens read and written."""
     prices = facts.prices
     given: Mapping[str, int | None] = {"input": prices.input, "output": prices.output} if prices else {}
     read, wrote = (
