@@ -25,6 +25,7 @@ WEAK, STRONG = "weak", "strong"
 WEAK_PRICE, STRONG_PRICE = 0.6, 30.0
 """US dollars for a million tokens, of Mixtral 8x7B and GPT-4 when they were asked; no measure here depends on them"""
 OUTPUT_TOKENS = 200
+GZIP = b"\x1f\x8b"
 NEAR = 0.9
 """the cosine of hashed words from which two prompts are taken for the same"""
 
@@ -138,5 +139,6 @@ def folds(keys: Sequence[object], count: int, *, seed: str = "") -> Rows:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines if line.strip()]
+    read = path.read_bytes()
+    text = gzip.decompress(read) if read.startswith(GZIP) else read
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
