@@ -90,9 +90,8 @@ async def test_an_item_that_takes_too_much_memory_fails_alone() -> None:
 async def test_an_item_whose_worker_is_killed_fails_alone() -> None:
     async with opened(count=2) as refinery:
         await refinery.refine(GOOD)
-        (worker,) = workers()
         slow = asyncio.ensure_future(refinery.refine(LARGE))
-        await asyncio.to_thread(wait_until_busy, worker)
+        worker = await asyncio.to_thread(busy_worker)
         others = asyncio.ensure_future(refinery.refine_many([GOOD] * 5))
         worker.kill()
         with pytest.raises(ItemError, match=r"large.txt: the extractor was killed by this file \(SIGKILL\)") as caught:
@@ -123,7 +122,7 @@ async def test_closing_interrupts_what_is_not_refined_yet() -> None:
     async with opened() as refinery:
         await refinery.refine(GOOD)
         waiting = [asyncio.ensure_future(refinery.refine(LARGE)) for _ in range(3)]
-        await asyncio.to_thread(wait_until_busy, workers()[0])
+        await asyncio.to_thread(busy_worker)
     for outcome in await asyncio.gather(*waiting, return_exceptions=True):
         assert isinstance(outcome, IntelForgeError)
         assert outcome.error_code is ErrorCode.INTERRUPTED
@@ -201,10 +200,17 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def wait_until_busy(worker: psutil.Process) -> None:
-    """Until it has read its item: from then on it uses the processor."""
-    used = sum(worker.cpu_times()[:2])
-    wait_until(lambda: sum(worker.cpu_times()[:2]) > used + 0.05)
+def busy_worker() -> psutil.Process:
+    """The one that has read its item: from then on it uses the processor."""
+    used = {worker: sum(worker.cpu_times()[:2]) for worker in workers()}
+    busy: list[psutil.Process] = []
+
+    def found() -> bool:
+        busy.extend(worker for worker in workers() if sum(worker.cpu_times()[:2]) > used.get(worker, 0) + 0.05)
+        return bool(busy)
+
+    wait_until(found)
+    return busy[0]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
