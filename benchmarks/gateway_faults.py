@@ -238,7 +238,7 @@ def _model(url: str, client: httpx2.AsyncClient, store: AuditedStore) -> Gateway
         provider=target.provider,
         model=target.model,
         local=False,
-        client=open_client(target, client, connect=PATIENCE.connect),
+        client=open_client(target, client, connect=PATIENCE.connect, secrets={}),
         ledger=Ledger(store),
         prices=FlatPrices(),
         limits=PATIENCE,

@@ -239,7 +239,7 @@ async def test_a_refusal_is_an_error_that_says_so(exchange: Exchange) -> None:
     body["choices"][0]["message"] = {"role": "assistant", "content": None, "refusal": "I cannot."}
     with pytest.raises(ModelError, match="openai:gpt-x refused to answer") as caught:
         await exchange.respond("openai:gpt-x", ask(), ServerReply(body=json.dumps(body).encode()))
-    assert caught.value.error_code is ErrorCode.REFUSED
+    assert caught.value.error_code is ErrorCode.REJECTED
 
 
 async def test_an_empty_reply_that_was_cut_says_how_to_allow_more(exchange: Exchange) -> None:

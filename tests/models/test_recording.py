@@ -28,6 +28,7 @@ from intelforge.models.gateway import Gateway, Options
 from intelforge.models.ledger import Ledger, MemoryLedgerStore
 from intelforge.models.protocol import LanguageModel
 from intelforge.models.recording import RecordedModel, Recorder, Recording
+from intelforge.security.secrets import open_secrets
 from intelforge.testing.gateway import GatewayBench, ask
 from intelforge.testing.mock_model import Rule
 
@@ -133,6 +134,34 @@ async def test_no_key_is_in_the_file_and_requests_with_one_are_found_all_the_sam
     await recorded(bench, file, Rule(reply=f"It is {KEY}.")).respond(ask(f"What is {KEY}?"))
     assert KEY not in file.read_text()
     assert (await (await replay(file, client)).respond(ask(f"What is {KEY}?"))).text == "It is ***."
+
+
+async def test_keys_of_a_folder_are_in_no_recording_and_requests_with_one_are_found_all_the_same(
+    tmp_path: Path, file: Path, client: httpx2.AsyncClient
+) -> None:
+    (tmp_path / "groq_api_key").write_text(KEY)
+    secrets = open_secrets(f"folder:{tmp_path}", root=tmp_path, environment={})
+    for url, record, reply in (
+        (f"mock:It%20is%20{KEY}.", str(file), f"It is {KEY}."),
+        (f"mock:replay={file}", "", "It is ***."),
+    ):
+        gateway = Gateway(
+            client=client, ledger=Ledger(MemoryLedgerStore()), options=Options(record=record), secrets=secrets
+        )
+        model = await gateway.model(url)
+        assert model is not None
+        assert (await model.respond(ask(f"What is {KEY}?"))).text == reply
+        assert KEY not in file.read_text()
+
+
+async def test_a_secret_that_was_looked_up_later_is_in_no_recording(bench: GatewayBench, tmp_path: Path) -> None:
+    (tmp_path / "db_password").write_text("correct horse")
+    secrets = open_secrets(f"folder:{tmp_path}", root=tmp_path, environment={})
+    file = tmp_path / "runs.jsonl"
+    model = RecordedModel(bench.chain(("a:x", [Rule(reply="A correct horse.")])), Recorder(str(file), secrets))
+    assert secrets["db_password"]
+    await model.respond(ask())
+    assert "correct horse" not in file.read_text()
 
 
 @pytest.mark.parametrize("text", ["two\u2028lines", "two\u0085lines", "half \ud83d"])

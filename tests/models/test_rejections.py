@@ -3,7 +3,7 @@
 import pytest
 
 from intelforge.core.chat import Tool
-from intelforge.models.rejections import lacking, schema_meant, too_long, tool_meant
+from intelforge.models.rejections import lacking, reason, schema_meant, too_long, tool_meant
 from intelforge.testing.gateway import ask
 
 TOOLS = (Tool(name="weather", description="", parameters={}), Tool(name="weather_map", description="", parameters={}))
@@ -76,3 +76,25 @@ def test_the_schema_of_the_reply_may_be_meant() -> None:
 )
 def test_a_prompt_that_is_too_long_is_told_from_other_rejections(said: str, long: bool) -> None:
     assert too_long(said) is long
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"message": "too hot.", "type": "invalid_request_error", "param": "temperature"}, "too hot"),
+        ({"error": {"message": "too hot", "code": 400}}, "too hot"),
+        ({"object": "error", "message": "too\nhot\x1b[31m"}, "too hot [31m"),
+        ({"detail": [{"loc": ["body", "temperature"], "msg": "too hot"}]}, "too hot"),
+        ({"error": "too hot"}, "too hot"),
+        ("too hot", "too hot"),
+        ("a" * 400, "a" * 299 + "…"),
+        ({"message": "the key is secret."}, ""),
+        ({"message": "the key is sk-ab**********************89"}, "the key is ***"),
+        ("<html>no</html>", ""),
+        ({"error": {"code": 400}}, ""),
+        ([], ""),
+        (None, ""),
+    ],
+)
+def test_the_reason_is_one_line_without_secrets(body: object, told: str) -> None:
+    assert reason(body, ["secret"]) == told

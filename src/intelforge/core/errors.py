@@ -38,6 +38,7 @@ class ErrorCode(StrEnum):
     MODEL_FAILED = "model_failed"
     OVER_BUDGET = "over_budget"
     RATE_LIMITED = "rate_limited"
+    REJECTED = "rejected"
     INTERRUPTED = "interrupted"
 
 
@@ -77,6 +78,7 @@ OUTCOMES: dict[ErrorCode, Outcome] = {
     ErrorCode.IGNORED: Outcome(24, 422),
     ErrorCode.OVER_BUDGET: Outcome(25, 402),
     ErrorCode.RATE_LIMITED: Outcome(26, 429, retryable=True),
+    ErrorCode.REJECTED: Outcome(27, 400),
     ErrorCode.INTERRUPTED: Outcome(130, 499, retryable=True),
 }
 

@@ -15,7 +15,7 @@ def direct_model(gateway: Gateway, target: Target, *, retries: int = 0) -> Gatew
         provider=target.provider,
         model=target.model,
         local=target.local,
-        client=open_client(target, gateway.client, connect=limits.connect),
+        client=open_client(target, gateway.client, connect=limits.connect, secrets=gateway.keys),
         ledger=gateway.ledger,
         prices=gateway.prices,
         limits=limits,

@@ -1,9 +1,12 @@
 """Why a model's provider gave no usable reply, and what that means for trying again."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from intelforge.core.chat import ChatRequest
 from intelforge.core.errors import ErrorCode, ModelError
 
 
@@ -30,6 +33,8 @@ class Failure(StrEnum):
     TOO_LONG = "too_long"
     REJECTED = "rejected"
     """the request itself"""
+    MISCALLED = "miscalled"
+    """what was sent to it is our fault, or that of the settings: a wrong address, a length that nobody asked for"""
     FILTERED = "filtered"
     RESTING = "resting"
     """it failed often of late and is left alone for a while"""
@@ -63,20 +68,26 @@ ADVICE: Final[dict[Failure, Advice]] = {
     Failure.CREDIT: Advice(code=ErrorCode.REFUSED),
     Failure.MISSING: Advice(code=ErrorCode.MISSING_MODEL),
     Failure.TOO_LONG: Advice(code=ErrorCode.TOO_LARGE),
-    Failure.REJECTED: Advice(),
-    Failure.FILTERED: Advice(code=ErrorCode.REFUSED, costs=True),
+    Failure.REJECTED: Advice(code=ErrorCode.REJECTED),
+    Failure.MISCALLED: Advice(),
+    Failure.FILTERED: Advice(code=ErrorCode.REJECTED, costs=True),
     Failure.RESTING: Advice(),
 }
 
 
 class ProviderError(ModelError):
-    """A failure of one model, with its class. The message names provider and model, and repeats nothing they said."""
+    """A failure of one model, with its class.
+
+    The message names provider and model. It repeats nothing they said but why they do not take a request.
+    """
 
     kind = Failure.SERVER
     partial = False
     """a part of the reply had been given out"""
     lacking: frozenset[str] = frozenset()
     """what the provider says its model cannot do at all: `tools`, `json_schema`"""
+    of_length = False
+    """the provider rejects the length of reply that was asked for"""
 
     @property
     def advice(self) -> Advice:
@@ -88,3 +99,17 @@ def failure(kind: Failure, message: str, *, hint: str, retry_after: float | None
     error = ProviderError(message, hint=hint, code=ADVICE[kind].code)
     error.kind, error.retry_after = kind, retry_after
     return error
+
+
+@contextmanager
+def blamed(request: ChatRequest) -> Iterator[None]:
+    """Around an attempt with a request as it was given: a length it does not ask for is no fault of who gave it."""
+    try:
+        yield
+    except ProviderError as error:
+        if not error.of_length or request.max_tokens is not None:
+            raise
+        problem = failure(Failure.MISCALLED, error.message, hint="lower llm_max_tokens, or choose another model")
+    else:
+        return
+    raise problem

@@ -2,6 +2,7 @@
 
 import asyncio
 import difflib
+import functools
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +16,12 @@ from intelforge.core.reports import ModelCheck
 from intelforge.models.checking import Checker, unopened
 from intelforge.models.endpoint import Endpoint, Limits
 from intelforge.models.gateway_model import Behaviour, Candidate, GatewayModel, Lent
+from intelforge.models.hiding import Hiding, looked_up
 from intelforge.models.key_binding import with_key
 from intelforge.models.ledger import Ledger
 from intelforge.models.ollama import PROBE_SECONDS, choose_chat_model, installed_models, ollama_url
 from intelforge.models.prices import ListPrices
-from intelforge.models.protocol import LanguageModel, ModelClient, Prices, Responder
+from intelforge.models.protocol import LanguageModel, ModelClient, Prices, Redacting, Responder
 from intelforge.models.providers import PROVIDERS
 from intelforge.models.resilience import CircuitBreaker, RetryPolicy
 from intelforge.models.structured import Adapted
@@ -89,10 +91,11 @@ class Gateway:
         """What the URL of one model names, with its key. Raises ConfigError, and ModelError when the key is missing."""
         target = read_target(url, environment=self.environment)
         # A file, or the store of the operating system.
-        return await asyncio.to_thread(with_key, target, self._keys, allow_hosts=self.options.allow_hosts)
+        return await asyncio.to_thread(with_key, target, self.keys, allow_hosts=self.options.allow_hosts)
 
     @property
-    def _keys(self) -> Mapping[str, str]:
+    def keys(self) -> Mapping[str, str]:
+        """Where keys are looked up."""
         return self.environment if self.secrets is None else self.secrets
 
     async def check(self, url: str) -> list[ModelCheck]:
@@ -181,7 +184,7 @@ class Gateway:
             provider=target.provider,
             model=target.model,
             local=target.local,
-            client=open_client(target, self.client, connect=self.options.limits.connect),
+            client=open_client(target, self.client, connect=self.options.limits.connect, secrets=self.keys),
             ledger=self.ledger,
             prices=self.prices,
             limits=self.options.limits,
@@ -194,7 +197,7 @@ class Gateway:
         from intelforge.models.recording import RecordedModel, Recorder
 
         if self._recorder is None:
-            self._recorder = await asyncio.to_thread(Recorder, self.options.record, self._keys)
+            self._recorder = await asyncio.to_thread(Recorder, self.options.record, self.keys)
         return RecordedModel(model, self._recorder)
 
 
@@ -206,14 +209,21 @@ def none_open(errors: Sequence[ModelError]) -> ModelError:
     return ModelError(f"none of {len(errors)} models can be asked: {told}", hint=errors[0].hint, code=ErrorCode.REFUSED)
 
 
-def open_client(target: Target, client: httpx2.AsyncClient, *, connect: float) -> ModelClient:
-    """What talks to the model of a target. A plug-in's factory gives a ModelClient or a pydantic-ai model."""
+def open_client(
+    target: Target, client: httpx2.AsyncClient, *, connect: float, secrets: Mapping[str, str]
+) -> ModelClient:
+    """What talks to the model of a target; no message of its errors repeats one of the secrets.
+
+    A plug-in's factory gives a ModelClient or a pydantic-ai model.
+    """
     if target.facts is None:
         made = _plug_in(target)(target.url)
+        if isinstance(made, Redacting):
+            made.redact_with(Hiding(secrets))
         if hasattr(made, "send"):
             found: ModelClient = made
             return found
-        return _pydantic(target, made, connect)
+        return _pydantic(target, made, connect, secrets)
     # Imported late because the SDKs below take two seconds to import, and most commands need none of them.
     try:
         from intelforge.models.pydantic_models import open_model as open_pydantic
@@ -225,7 +235,7 @@ def open_client(target: Target, client: httpx2.AsyncClient, *, connect: float) -
             f"the language model {target.name} needs a package that is not installed",
             hint=f"pip install 'intelforge[{package}]'",
         ) from error
-    return _pydantic(target, model, connect)
+    return _pydantic(target, model, connect, secrets)
 
 
 def _plug_in(target: Target) -> Callable[..., Any]:
@@ -239,7 +249,7 @@ def _plug_in(target: Target) -> Callable[..., Any]:
     raise BackendError(f"no provider of language models is named {target.provider!r}", hint=f"{meant}; {KNOWN}")
 
 
-def _pydantic(target: Target, model: Any, connect: float) -> ModelClient:
+def _pydantic(target: Target, model: Any, connect: float, secrets: Mapping[str, str]) -> ModelClient:
     from intelforge.models.pydantic_client import PydanticClient
 
     facts = target.facts
@@ -248,6 +258,7 @@ def _pydantic(target: Target, model: Any, connect: float) -> ModelClient:
         model=model,
         connect=connect,
         key=target.key_name,
+        secrets=functools.partial(looked_up, secrets),
         seed=facts.seed if facts else "seed",
         tried_once=facts is not None,
     )

@@ -26,7 +26,7 @@ from intelforge.core.errors import (
     ModelError,
     StorageError,
 )
-from intelforge.models.failures import Failure, ProviderError, failure
+from intelforge.models.failures import Failure, ProviderError, blamed, failure
 from intelforge.models.hedge import hedged
 from intelforge.models.prompting import Prompted
 from intelforge.models.protocol import Cache, Exchange, Profiles, Responder, Route, Router, Window
@@ -242,7 +242,7 @@ class _Call:
             exchange = replace(exchange, request=fitting)
             self.notes += [note for note in notes if note not in self.notes]
         _check_abilities(candidate.responder, exchange.request)
-        with candidate.breaker.watching():
+        with candidate.breaker.watching(), blamed(self.exchange.request):
             async with aclosing(candidate.responder.run(exchange)) as events:
                 async for event in events:
                     if isinstance(event, Done):  # now: whoever has it may leave before this ends

@@ -1,8 +1,8 @@
 """The contracts of language models: what callers see, what a provider's client does, and what a gateway may be lent."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from intelforge.core.chat import Attempt, ChatRequest, ChatResponse, StreamEvent, Tokens
 
@@ -73,6 +73,15 @@ class ModelClient(Protocol):
         Only parts, finish reason, notes and tokens of its response are read; tokens that the provider did not tell are
         marked as estimated. Raises ProviderError. Closing the iterator closes the connection.
         """
+        ...
+
+
+@runtime_checkable
+class Redacting(Protocol):
+    """A ModelClient that compares requests with what was written down without its secrets."""
+
+    def redact_with(self, hide: Callable[[Any], Any]) -> None:
+        """Takes what hides the secrets of the workspace in JSON values."""
         ...
 
 

@@ -2,9 +2,9 @@
 
 import functools
 import warnings
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -40,6 +40,8 @@ class PydanticClient:
     """seconds to connect"""
     key: str = ""
     """the name of the secret that its key is in, for messages"""
+    secrets: Callable[[], Collection[str]] = field(default=tuple, repr=False)
+    """those that no message may repeat"""
     seed: str = "seed"
     tried_once: bool = False
     """its SDK was made without retries"""
@@ -71,7 +73,7 @@ class PydanticClient:
         except IntelForgeError as error:
             problem = error
         except Exception as error:  # noqa: BLE001 - the boundary to foreign code: its every error becomes one of ours
-            problem = translated(self.name, error, key=self.key, asked=request)
+            problem = translated(self.name, error, key=self.key, asked=request, secrets=self.secrets())
         if problem is not None:
             # Outside of the handler, so that no trace holds what the provider said, which may repeat a key.
             raise problem

@@ -1,5 +1,9 @@
-"""The errors of pydantic-ai and the SDKs below it, made into ours. What they say is left out: it may repeat a key."""
+"""The errors of pydantic-ai and the SDKs below it, made into ours.
 
+What they say is left out, as it may repeat a key, but for the reason why a request is rejected, where no key is in it.
+"""
+
+from collections.abc import Collection
 from typing import Final
 
 from pydantic_ai.exceptions import (
@@ -23,7 +27,15 @@ from pydantic_ai.exceptions import (
 from intelforge.core.chat import ChatRequest
 from intelforge.core.errors import EgressError
 from intelforge.models.failures import Failure, ProviderError, failure
-from intelforge.models.rejections import lacking, schema_meant, too_long, tool_meant
+from intelforge.models.rejections import (
+    lacking,
+    length_meant,
+    reason,
+    schema_meant,
+    too_long,
+    tool_meant,
+    unreadable,
+)
 
 _KINDS: Final[tuple[tuple[type[Exception], Failure], ...]] = (
     (ModelAuthenticationError, Failure.KEY),
@@ -61,6 +73,13 @@ _WORDS: Final[dict[Failure, tuple[str, str]]] = {
         "check that its address is its API's, try again, or choose another model",
     ),
 }
+_REDIRECTED: Final = ("answered with a redirect, which is not followed", "check its address")
+_ASTRAY: Final = ("is not at that address", "check its address")
+_MISREAD: Final = ("could not read what it was sent", "report it, and choose another model meanwhile")
+_NO_SUCH_API: Final = (405, 406, 415)
+"""statuses of an address that is not the API's"""
+_TOO_LARGE: Final = 413
+_EXPLAINED: Final = (Failure.REJECTED, Failure.TOO_LONG)
 _UNSENT: Final = ("pool", "connect")
 _MAY_LACK: Final = (Failure.REJECTED, Failure.MISSING, Failure.SERVER)
 """OpenRouter says by 404 that no model has tools, llama.cpp by 500"""
@@ -68,42 +87,63 @@ _CALLED: Final = {"tools": "tools", "json_schema": "JSON schemas"}
 _CHOOSE: Final = "choose another model: intelforge models check"
 
 
-def translated(name: str, error: Exception, *, key: str, asked: ChatRequest) -> ProviderError | EgressError:
-    """One of our errors in place of a foreign one; `key` names the secret that the key is in."""
+def translated(
+    name: str, error: Exception, *, key: str, asked: ChatRequest, secrets: Collection[str] = ()
+) -> ProviderError | EgressError:
+    """One of our errors in place of a foreign one; `key` names the secret that the key is in.
+
+    A reason in which one of the `secrets` stands is left out.
+    """
     refused = _egress_error(error)
     if refused is not None:
         return refused
-    kind = next((kind for foreign, kind in _KINDS if isinstance(error, foreign)), Failure.MALFORMED)
-    if isinstance(error, ModelConnectionError) and error.phase in _UNSENT:
-        kind = Failure.UNREACHABLE
     said = _said(error)
-    kind = Failure.TOO_LONG if kind is Failure.REJECTED and too_long(said) else kind
-    what, hint = _WORDS[kind]
     status = error.status_code if isinstance(error, ModelHTTPError) else _status(error)
-    if status and 300 <= status < 400:
-        kind, what, hint = Failure.REJECTED, "answered with a redirect, which is not followed", "check its address"
+    kind = _kind(error, said, status)
     lacks = lacking(said, asked) if kind in _MAY_LACK else frozenset()
-    if lacks:
-        kind, what, hint = Failure.REJECTED, f"has no {' and no '.join(_CALLED[one] for one in sorted(lacks))}", _CHOOSE
-    elif kind is Failure.REJECTED and (tool := tool_meant(said, asked)):
-        what, hint = f"does not take the tool {tool!r} as it is described", f"mend its parameters, or {_CHOOSE}"
-    elif kind is Failure.REJECTED and schema_meant(said, asked):
-        what, hint = "does not take the JSON schema of the reply", f"mend it, or {_CHOOSE}"
+    kind = Failure.REJECTED if lacks else kind
+    what, hint = _told(kind, said, status, asked=asked, lacks=lacks)
     shown = f" (HTTP {status})" if status else ""
+    why = reason(error.body, secrets) if kind in _EXPLAINED and not lacks and isinstance(error, ModelAPIError) else ""
     pull = f", or pull it: ollama pull {name.partition(':')[2]}" if name.startswith("ollama:") else ""
-    after = error.retry_after if isinstance(error, ModelAPIError) else None
     found = failure(
         kind,
-        f"{name} {what}{shown}",
+        f"{name} {what}{shown}{': ' if why else ''}{why}",
         hint=hint.format(key=key or "its key", pull=pull),
-        retry_after=after,
+        retry_after=error.retry_after if isinstance(error, ModelAPIError) else None,
     )
-    found.lacking = lacks
+    found.lacking, found.of_length = lacks, kind is Failure.REJECTED and length_meant(said)
     return found
 
 
+def _kind(error: Exception, said: str, status: int) -> Failure:
+    if 300 <= status < 400 or status in _NO_SUCH_API:
+        return Failure.MISCALLED
+    if status == _TOO_LARGE:
+        return Failure.TOO_LONG
+    if isinstance(error, ModelConnectionError) and error.phase in _UNSENT:
+        return Failure.UNREACHABLE
+    kind = next((kind for foreign, kind in _KINDS if isinstance(error, foreign)), Failure.MALFORMED)
+    if kind is Failure.REJECTED and too_long(said):
+        return Failure.TOO_LONG
+    return Failure.MISCALLED if kind is Failure.REJECTED and unreadable(said) else kind
+
+
+def _told(kind: Failure, said: str, status: int, *, asked: ChatRequest, lacks: frozenset[str]) -> tuple[str, str]:
+    """What happened, and what to do about it."""
+    if lacks:
+        return f"has no {' and no '.join(_CALLED[one] for one in sorted(lacks))}", _CHOOSE
+    if kind is Failure.REJECTED and (tool := tool_meant(said, asked)):
+        return f"does not take the tool {tool!r} as it is described", f"mend its parameters, or {_CHOOSE}"
+    if kind is Failure.REJECTED and schema_meant(said, asked):
+        return "does not take the JSON schema of the reply", f"mend it, or {_CHOOSE}"
+    if kind is Failure.MISCALLED:
+        return _REDIRECTED if 300 <= status < 400 else _ASTRAY if status in _NO_SUCH_API else _MISREAD
+    return _WORDS[kind]
+
+
 def _said(error: Exception) -> str:
-    """The provider's own words, to be looked at and not repeated."""
+    """All that the provider says, to be looked at and not repeated."""
     return str(error.body) if isinstance(error, ModelAPIError) else ""
 
 

@@ -1,13 +1,13 @@
 """Exchanges written to a file and played back, so that a run can be had again without its models.
 
 A file has one JSON object a line: the key of the request in its normal form, the request, and the reply or the error.
-The length a reply is limited to is not part of the key. Keys of providers are written as `***` wherever they stand.
+The length a reply is limited to is not part of the key. Secrets are written as `***` wherever they stand.
 """
 
 import difflib
 import json
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,29 +26,29 @@ from intelforge.core.chat import (
     ToolCall,
 )
 from intelforge.core.errors import ConfigError, ErrorCode, IntelForgeError, ModelError, StorageError
+from intelforge.models.hiding import Hiding
 from intelforge.models.normal_form import fingerprint, normal_form, part_form
 from intelforge.models.prompting import Prompted
 from intelforge.models.protocol import LanguageModel
-from intelforge.models.providers import PORTKEY_VIRTUAL_KEY, PROVIDERS
 
-HIDDEN: Final = "***"
-SHORTEST_SECRET: Final = 8
-_KEY: Final = "_API_KEY"
-"""in the names of most variables that hold keys, those of single servers among them"""
 _COUNTS: Final = ("input", "output", "cache_read", "cache_write", "thinking")
 
 
+Hide = Callable[[Any], Any]
+"""takes the secrets out of JSON values"""
+
+
 class Recorder:
-    """Appends exchanges to a file, each when it is over."""
+    """Appends exchanges to a file, each when it is over, without the secrets that there are."""
 
     def __init__(self, path: str, secrets: Mapping[str, str]) -> None:
         self._path = Path(path).expanduser()
-        self._secrets = secrets_of(secrets)
+        self._hide = Hiding(secrets)
 
     def record(self, request: ChatRequest, outcome: ChatResponse | IntelForgeError) -> None:
         """Raises StorageError when the file cannot be written."""
-        form = recorded_form(request, self._secrets)
-        line = {"key": fingerprint(form), "request": form, **hidden(_outcome(outcome), self._secrets)}
+        form = recorded_form(request, self._hide)
+        line = {"key": fingerprint(form), "request": form, **self._hide(_outcome(outcome))}
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as file:
@@ -110,14 +110,15 @@ class Recording:
     """A recording, read. The same request gives its replies in turn, the last one for ever."""
 
     path: Path
-    secrets: tuple[str, ...] = ()
+    hide: Hide
+    """what it was recorded with, so that the same requests are the same"""
     _by_key: dict[str, list[Recorded]] = field(default_factory=lambda: defaultdict(list))
     _given: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     @classmethod
     def read(cls, path: Path, environment: Mapping[str, str]) -> "Recording":
         """Raises ConfigError when the file is not there or is no recording."""
-        found = cls(path, secrets_of(environment))
+        found = cls(path, Hiding(environment))
         try:
             lines = path.read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
@@ -131,7 +132,7 @@ class Recording:
 
     def reply(self, request: ChatRequest, *, name: str) -> ChatResponse:
         """What was replied to this request. Raises the error that was, or ModelError naming the nearest request."""
-        form = recorded_form(request, self.secrets)
+        form = recorded_form(request, self.hide)
         key = fingerprint(form)
         known = self._by_key.get(key)
         if not known:
@@ -169,33 +170,11 @@ class Recording:
         )
 
 
-def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The values of all names that stand for keys, the longest first."""
-    listed = [name for name in environment if _KEY in name.upper()]
-    known = [key for provider in PROVIDERS.values() for key in provider.keys]
-    found = {environment.get(name, "").strip() for name in (*listed, *known, PORTKEY_VIRTUAL_KEY)}
-    return tuple(sorted((value for value in found if len(value) >= SHORTEST_SECRET), key=len, reverse=True))
-
-
-def recorded_form(request: ChatRequest, secrets: Iterable[str]) -> dict[str, Any]:
+def recorded_form(request: ChatRequest, hide: Hide) -> dict[str, Any]:
     """The normal form of a request, as it is written to a recording."""
-    form: dict[str, Any] = hidden(normal_form(request), secrets)
+    form: dict[str, Any] = hide(normal_form(request))
     form.pop("max_tokens", None)
     return form
-
-
-def hidden(value: Any, secrets: Iterable[str]) -> Any:
-    """JSON values in which no secret stands."""
-    secrets = tuple(secrets)
-    if isinstance(value, str):
-        for secret in secrets:
-            value = value.replace(secret, HIDDEN)
-        return value
-    if isinstance(value, Mapping):
-        return {hidden(name, secrets): hidden(item, secrets) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [hidden(item, secrets) for item in value]
-    return value
 
 
 def _outcome(outcome: ChatResponse | IntelForgeError) -> dict[str, Any]:

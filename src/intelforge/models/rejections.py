@@ -1,11 +1,10 @@
 """What a provider means by rejecting a request: too long, tools that its model has not, or a schema that is wrong.
 
-Read are the words of Ollama, OpenAI, Groq, OpenRouter, DeepSeek, Gemini, Anthropic, vLLM and llama.cpp; none are
-repeated.
+Read are the words of Ollama, OpenAI, Groq, OpenRouter, DeepSeek, Gemini, Anthropic, vLLM and llama.cpp.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from intelforge.core.chat import ChatRequest
@@ -31,6 +30,14 @@ _TOO_LONG: Final = re.compile(
     r"|(prompt|input)[^.]{0,20}too (long|large)",
     re.IGNORECASE,
 )
+_LENGTH: Final = re.compile(r"max_(?:completion_|output_|new_)?tokens|max_?output_?tokens|num_predict", re.IGNORECASE)
+_UNREADABLE: Final = re.compile(r"n[o']t parse (?:the |your )?(?:JSON |request )?body", re.IGNORECASE)
+_OPAQUE: Final = re.compile(r"(?=[\w*-]*\d)[\w*-]{20,}")
+"""what may be a key, or a part of one"""
+_WORDING: Final = ("message", "error", "detail", "msg")
+"""names under which an error has its words, or another object that has them"""
+_LONGEST: Final = 300
+"""characters of a reason"""
 _PLACE: Final = re.compile(r"(?:tools|function_declarations)[.\[](\d+)")
 
 
@@ -59,6 +66,39 @@ def tool_meant(said: str, asked: ChatRequest) -> str:
 def schema_meant(said: str, asked: ChatRequest) -> bool:
     """Whether the provider complains of the schema that the reply is to follow."""
     return asked.output_schema is not None and re.search(_ABILITIES["json_schema"], said, re.IGNORECASE) is not None
+
+
+def length_meant(said: str) -> bool:
+    """Whether the provider complains of the length of reply that it was asked for."""
+    return _LENGTH.search(said) is not None
+
+
+def unreadable(said: str) -> bool:
+    """Whether the provider could make nothing of what it was sent."""
+    return _UNREADABLE.search(said) is not None
+
+
+def reason(body: object, secrets: Collection[str]) -> str:
+    """Why a request is rejected, in the provider's words on one line; empty when it does not say, or repeats a secret.
+
+    Other long words with digits, which may be keys, are hidden. `body` is the error as JSON, or its text.
+    """
+    found = _words(body)
+    if any(secret in found for secret in secrets):
+        return ""
+    shown = "".join(character if character.isprintable() else " " for character in found)
+    line = " ".join(_OPAQUE.sub("***", shown).split())
+    return line[: _LONGEST - 1] + "…" if len(line) > _LONGEST else line.rstrip(".")
+
+
+def _words(body: object) -> str:
+    if isinstance(body, str):
+        return "" if body.lstrip()[:1] in ("<", "{", "[") else body
+    if isinstance(body, list):
+        return _words(body[0]) if body else ""
+    if not isinstance(body, Mapping):
+        return ""
+    return next((words for name in _WORDING if (words := _words(body.get(name)))), "")
 
 
 def _at_place(said: str, names: Sequence[str]) -> str:

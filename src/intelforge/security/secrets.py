@@ -66,6 +66,11 @@ class Secrets(Mapping[str, str]):
     def __len__(self) -> int:
         return len(list(iter(self)))
 
+    @property
+    def resolved(self) -> tuple[str, ...]:
+        """The values that were found so far: what may have been sent to someone."""
+        return tuple(self._found.values())
+
     def expand(self, url: str, *, setting: str) -> str:
         """The URL with its secrets in the place of `${secret:NAME}`, percent-encoded. Raises ConfigError."""
 

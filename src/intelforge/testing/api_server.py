@@ -25,6 +25,7 @@ from intelforge.core.chat import (
 )
 from intelforge.core.errors import NotFoundError
 from intelforge.interfaces.api.app import create_app
+from intelforge.interfaces.api.backend import Backend
 from intelforge.interfaces.api.connection import Connection
 
 REPLY = ChatResponse(
@@ -98,12 +99,12 @@ class ScriptedBackend:
 
 @asynccontextmanager
 async def served(
-    backend: ScriptedBackend, *, connection: type[Connection] = Connection, **how: Any
+    backend: Backend, *, connection: type[Connection] = Connection, **how: Any
 ) -> AsyncIterator[tuple[str, int]]:
     """The address at which the backend is served; `how` is for `create_app`."""
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator[ScriptedBackend]:
+    async def opened() -> AsyncIterator[Backend]:
         yield backend
 
     config = uvicorn.Config(

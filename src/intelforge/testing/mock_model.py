@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -36,7 +36,18 @@ from intelforge.models.recording import Recording
 
 DEFAULT_REPLY: Final = "The first passage answers this [1]."
 NAME: Final = "mock"
-FAULTS: Final = ("busy", "server", "unreachable", "broken", "timeout", "malformed", "key", "credit", "missing")
+FAULTS: Final = (
+    "busy",
+    "server",
+    "unreachable",
+    "broken",
+    "timeout",
+    "malformed",
+    "key",
+    "credit",
+    "missing",
+    "rejected",
+)
 _KNOWN: Final[Mapping[str, Any]] = {
     "when": str,
     "reply": str,
@@ -119,6 +130,10 @@ class ReplayedModel:
     name: str
     abilities: Abilities = field(default_factory=Abilities)
 
+    def redact_with(self, hide: Callable[[Any], Any]) -> None:
+        """See Redacting."""
+        self.recording.hide = hide
+
     async def send(self, request: ChatRequest, *, stream: bool, timeout: float) -> AsyncGenerator[StreamEvent, None]:
         response = self.recording.reply(request, name=self.name)
         if stream:
@@ -142,9 +157,9 @@ def read_script(path: Path) -> list[Rule]:
     """The rules of a JSON file `{"rules": [{…}, …]}`, of which the first that holds counts.
 
     A rule may have: `when` (a regular expression to be found in the last turn), `reply`, `tool` (`name`, `arguments`),
-    `fault` (busy, server, unreachable, broken, timeout, malformed, key, credit, missing, stall) with `retry_after`
-    (seconds) and `after_pieces` (of the reply that come before it), `times` (how often it holds), `tokens` (`input`,
-    `output`; null to tell none) and `finish`. Raises ConfigError.
+    `fault` (busy, server, unreachable, broken, timeout, malformed, key, credit, missing, rejected, stall) with
+    `retry_after` (seconds) and `after_pieces` (of the reply that come before it), `times` (how often it holds),
+    `tokens` (`input`, `output`; null to tell none) and `finish`. Raises ConfigError.
     """
     try:
         rules = json.loads(path.read_text(encoding="utf-8"))["rules"]
