@@ -12,6 +12,7 @@ from intelforge.core.errors import ErrorCode, InvalidInputError, ModelError, Not
 from intelforge.testing.model_server import ModelServer, ServerReply, ServerRequest, chat_reply, stream_reply
 from intelforge.workspace import Workspace
 
+KEY = "sk-verysecret-0123456789"
 LEAN = 'jobs = "memory:"\nembedder = "none:"\ncache = "none:"\n'
 
 
@@ -118,3 +119,29 @@ async def test_models_that_cannot_be_asked_are_found_and_scripted_ones_left_alon
     assert (keyless.name, missing.name) == ("openai:gpt-x", f"compatible:{server.url.removeprefix('http://')}/two")
     assert "OPENAI_API_KEY" in keyless.problem
     assert "is not among the 1 models there" in missing.problem
+
+
+async def test_a_server_that_repeats_its_key_leaves_it_in_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pydantic_ai.models, "ALLOW_MODEL_REQUESTS", True)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "intelforge_llm_api_key_127_0_0_1").write_text(KEY)
+    settings = f'cache = "disk:{tmp_path / "kept"}"\nsecrets = "folder:{tmp_path / "secrets"}"\n'
+
+    def repeated(request: ServerRequest) -> ServerReply:
+        said = request.headers["authorization"] if "key" in request.body.decode() else "Hello."
+        return chat_reply(f"You sent {said}")
+
+    async with ModelServer(repeated) as server:
+        (tmp_path / "intelforge.toml").write_text(
+            f'jobs = "memory:"\nembedder = "none:"\n{settings}llm = "{server.url}/v1#one"\nllm_record = "runs.jsonl"\n'
+        )
+        async with Workspace.open(tmp_path) as workspace:
+            for text in ("Your key?", "Your key?", "Hello?", "Hello?"):
+                reply = await workspace.chatting.chat(asked(text), model="auto")
+                assert (KEY in reply.text) is (text == "Your key?")
+        assert len(server.requests) == 3  # what has no key in it is kept
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "secrets"]
+    assert any(path.parent.name == "kept" for path in written)
+    assert [path.name for path in written if KEY.encode() in path.read_bytes()] == []

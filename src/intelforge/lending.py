@@ -96,7 +96,7 @@ class Lending:
         if store is None:
             return None
         similar = Similar(embed=self._embed, threshold=threshold, false_hits=self._false_hits)
-        return ResponseCache(store, similar=similar if threshold else None)
+        return ResponseCache(store, similar=similar if threshold else None, secrets=lambda: self._secrets.resolved)
 
     async def close(self) -> None:
         router = vars(self).get("router")

@@ -19,10 +19,12 @@ from intelforge.core.chat import (
     FinishReason,
     Image,
     Message,
+    Part,
     Role,
     StreamEvent,
     Text,
     TextDelta,
+    Thinking,
     Tokens,
     Tool,
     ToolCall,
@@ -117,6 +119,32 @@ async def test_the_same_request_is_answered_once_and_the_second_costs_nothing(st
     assert "from the cache, where it is since 2 hours, which saves 0.25" in second.notes[0]
     assert cache.counts.hits == 1
     assert cache.counts.saved_usd == 0.25
+
+
+SECRET = "sk-verysecret-0123456789"
+
+
+@pytest.mark.parametrize(
+    ("parts", "question"),
+    [
+        ((Text(f"Your key is {SECRET}."),), "What?"),
+        ((Text(f"Your key is {SECRET[:9]}"), Text(SECRET[9:])), "What?"),
+        ((Thinking(f"They sent {SECRET}."), Text("Hello.")), "What?"),
+        ((Text("It is a key."),), f"What is {SECRET}?"),
+    ],
+)
+async def test_what_a_secret_stands_in_is_given_and_not_kept(
+    store: DiskReplies, parts: tuple[Part, ...], question: str
+) -> None:
+    known: list[str] = []
+    cache = ResponseCache(store, secrets=lambda: known)
+    inner = Counting(reply=replace(REPLY, parts=parts))
+    request = changed(messages=(Message.of(Role.USER, question),))
+    known.append(SECRET)  # looked up after the cache was opened
+    for _ in range(2):
+        assert (await cached(inner, cache).respond(request)).parts == parts
+    assert inner.asked == 2
+    assert await store.count() == 0
 
 
 def changed(**values: Any) -> ChatRequest:

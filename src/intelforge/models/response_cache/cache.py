@@ -1,10 +1,10 @@
 """The cache of replies: exact by request, and by similarity where that is wanted. A hit costs nothing and says so."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from intelforge.core.chat import Attempt, ChatRequest, ChatResponse, Timings, Tokens
+from intelforge.core.chat import Attempt, ChatRequest, ChatResponse, Thinking, Timings, Tokens
 from intelforge.core.errors import BudgetError, IntelForgeError
 from intelforge.models.response_cache.keys import Rules, frame_key, question_of, request_key
 from intelforge.models.response_cache.protocol import Question, ReplyStore
@@ -34,12 +34,15 @@ class ResponseCache:
         *,
         rules: Rules | None = None,
         similar: Similar | None = None,
+        secrets: Callable[[], Collection[str]] = tuple,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """What one of the secrets stands in is not kept."""
         self.counts = CacheCounts()
         self._store = store
         self._rules = rules or Rules()
         self._similar = similar
+        self._secrets = secrets
         self._clock = clock
         self._trouble = ""
 
@@ -69,6 +72,8 @@ class ResponseCache:
         """Keeps a reply, unless the rules are against it."""
         if self._rules.refuses_request(request, model=model) or self._rules.refuses_response(response):
             return
+        if self._tells_a_secret(request, response):
+            return
         key, frame = request_key(request, model=model), frame_key(request, model=model)
         question = None
         looked_up = frame is not None and not request.local_only  # the embedder may be elsewhere
@@ -85,6 +90,12 @@ class ResponseCache:
 
     async def close(self) -> None:
         await self._store.close()
+
+    def _tells_a_secret(self, request: ChatRequest, response: ChatResponse) -> bool:
+        """Whether one stands in what would be kept: the reply, or the question that others are held against."""
+        thoughts = "".join(part.text for part in response.parts if isinstance(part, Thinking))
+        written = (response.text, thoughts, question_of(request) or "")
+        return any(secret in text for secret in self._secrets() for text in written)
 
     async def _kept(self, key: bytes) -> Kept | None:
         return unpack(await self._store.get(key))
