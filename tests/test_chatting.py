@@ -1,14 +1,16 @@
 """A workspace's models as other programs use them, on servers on loopback sockets."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pydantic_ai.models
 import pytest
 
-from intelforge.core.chat import Accounting, ChatRequest, Done, Message, Role
+from intelforge.core.chat import Accounting, ChatRequest, Done, Message, Role, Tool
 from intelforge.core.errors import ErrorCode, InvalidInputError, ModelError, NotFoundError
+from intelforge.models.catalogue import catalogue
 from intelforge.testing.model_server import ModelServer, ServerReply, ServerRequest, chat_reply, stream_reply
 from intelforge.workspace import Workspace
 
@@ -145,3 +147,17 @@ async def test_a_server_that_repeats_its_key_leaves_it_in_no_file(
     written = [path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "secrets"]
     assert any(path.parent.name == "kept" for path in written)
     assert [path.name for path in written if KEY.encode() in path.read_bytes()] == []
+
+
+async def test_what_another_process_measures_counts_while_the_models_are_served(
+    tmp_path: Path, server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "REFRESHED_SECONDS", 0.0)
+    request = replace(asked(), tools=(Tool(name="weather", description="", parameters={"type": "object"}),))
+    async with made(tmp_path, f'llm = "{server.url}/v1#one"\n') as serving:
+        await serving.chatting.chat(request, model="auto")
+        assert "tools" in server.requests[-1].json
+        async with Workspace.open(tmp_path) as measuring:
+            await measuring.models.probe(f"{server.url}/v1#one", context=0)  # it calls none
+        await serving.chatting.chat(request, model="auto")
+        assert "tools" not in server.requests[-1].json

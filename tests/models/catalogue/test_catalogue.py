@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -5,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from intelforge.core.chat import ChatRequest, Message, Role
-from intelforge.core.errors import ConfigError, ErrorCode, ModelError
+from intelforge.core.errors import ConfigError, ErrorCode, ModelError, StorageError
 from intelforge.core.model_reports import Profile, Skill, Trial
-from intelforge.models.catalogue.catalogue import Catalogue
+from intelforge.models.catalogue.catalogue import REFRESHED_SECONDS, Catalogue
 from intelforge.models.catalogue.facts import Modality, Prices
 from intelforge.models.catalogue.fitting import CatalogueWindow
 from intelforge.models.catalogue.overrides import read_overrides
@@ -19,11 +20,17 @@ AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 @dataclass
 class MemoryProfiles:
     kept: dict[str, Profile] = field(default_factory=dict)
+    reads: int = 0
+    away: bool = False
 
     async def keep(self, profile: Profile) -> None:
         self.kept[profile.model] = profile
 
     async def all(self) -> list[Profile]:
+        self.reads += 1
+        await asyncio.sleep(0)
+        if self.away:
+            raise StorageError("the database is gone")
         return list(self.kept.values())
 
 
@@ -196,3 +203,36 @@ async def test_a_prompt_that_ollama_may_cut_is_told_unless_the_window_was_measur
     measured = profile("ollama:qwen3:8b", usable=16_000)
     sure = CatalogueWindow(catalogue=Catalogue(profiles=MemoryProfiles({measured.model: measured}), environment={}))
     assert await sure.fit(request, model="ollama:qwen3:8b") == (request, ())
+
+
+async def test_what_another_process_measured_is_read_after_a_while_and_once_for_all_who_ask() -> None:
+    store, time = MemoryProfiles(), [0.0]
+    catalogue = Catalogue(profiles=store, environment={}, now=lambda: time[0])
+    name = "ollama:my-own:13b"
+    assert (await catalogue.abilities_of(name)).tools is None
+    measured = profile(name, Trial(skill=Skill.TOOL_CALL, tries=2, passed=0), usable=2000, lost=3000)
+    store.kept[name] = measured  # by another process
+    time[0] = REFRESHED_SECONDS - 1
+    await asyncio.gather(*(catalogue.load() for _ in range(9)))
+    assert (catalogue.abilities(name), store.reads) == (None, 1)
+    time[0] = REFRESHED_SECONDS
+    await asyncio.gather(*(catalogue.load() for _ in range(9)))
+    assert store.reads == 2
+    facts = await catalogue.measured_facts(name)
+    assert (facts.abilities.tools, facts.context_window) == (False, 2000)
+    able = catalogue.abilities(name)
+    assert able
+    assert not able.tools
+
+
+async def test_while_the_store_is_away_what_was_read_before_counts() -> None:
+    measured = profile("ollama:my-own:13b")
+    store, time = MemoryProfiles({measured.model: measured}), [0.0]
+    catalogue = Catalogue(profiles=store, environment={}, now=lambda: time[0])
+    store.away = True
+    with pytest.raises(StorageError):
+        await catalogue.load()
+    store.away = False
+    await catalogue.load()
+    store.away, time[0] = True, 2 * REFRESHED_SECONDS
+    assert await catalogue.profile(measured.model) == measured

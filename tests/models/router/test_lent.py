@@ -1,7 +1,8 @@
 """The router lent to a gateway, over models that reply as they are told."""
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,10 +24,11 @@ from intelforge.core.chat import (
     ToolResult,
 )
 from intelforge.core.errors import BudgetError, ConfigError, InvalidInputError
+from intelforge.core.model_reports import Profile, Skill, Trial
 from intelforge.models.catalogue.catalogue import Catalogue
 from intelforge.models.catalogue.overrides import Override
 from intelforge.models.failures import Failure, failure
-from intelforge.models.router.lent import LentRouter
+from intelforge.models.router.lent import REFRESHED_SECONDS, LentRouter
 from intelforge.models.router.memory import MemoryRouterLog
 from intelforge.models.router.policy import Exploration
 from intelforge.models.router.router import Options
@@ -56,6 +58,19 @@ def lent(log: MemoryRouterLog | None = None, *, preference: str = "balanced", ur
         options=options,
         read=lambda url: read_target(url, environment={"OPENAI_API_KEY": "k"}),
     )
+
+
+@dataclass
+class MeasuredElsewhere:
+    """Profiles that other processes keep."""
+
+    kept: Sequence[Profile] = ()
+
+    async def keep(self, profile: Profile) -> None:
+        raise NotImplementedError
+
+    async def all(self) -> list[Profile]:
+        return list(self.kept)
 
 
 def asked(text: str = "What is two and two?", **more: object) -> ChatRequest:
@@ -198,6 +213,26 @@ async def test_only_a_model_that_follows_a_schema_is_given_one() -> None:
     assert route.order == (DEAR,)
     refusals = {one["model"]: one["refused"] for one in route.decision["predictions"]}
     assert refusals == {CHEAP: "cannot follow a schema", DEAR: ""}
+
+
+async def test_what_another_process_measured_of_a_candidate_counts_after_a_while() -> None:
+    schema = {"type": "object", "properties": {}}
+    time, store = [0.0], MeasuredElsewhere()
+    router = lent(preference="cheap", urls=(CHEAP, DEAR))
+    router.catalogue = Catalogue(overrides=FACTS, profiles=store, environment={}, now=lambda: time[0])
+    router.now = lambda: time[0]
+    assert (await router.route(asked(output_schema=schema), url="router:")).order[0] == CHEAP
+    trial = Trial(skill=Skill.SCHEMA, tries=3, passed=0)
+    at = datetime(2026, 1, 31, tzinfo=UTC)
+    store.kept = [Profile(model=CHEAP, at=at, trials=(trial,), first_token_seconds=9.0, tokens_per_second=1.0)]
+    time[0] = REFRESHED_SECONDS - 1
+    assert (await router.route(asked(output_schema=schema), url="router:")).order[0] == CHEAP
+    time[0] = 2 * REFRESHED_SECONDS
+    route = await router.route(asked(output_schema=schema), url="router:")
+    assert route.order == (DEAR,)
+    expected = {one["model"]: one["latency"] for one in route.decision["predictions"]}
+    assert expected[CHEAP] > 9.0
+    await router.close()
 
 
 async def test_a_model_is_not_slow_because_another_failed_before_it() -> None:

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final, Protocol
 
+from intelforge.core.errors import StorageError
 from intelforge.core.model_reports import Profile, Skill
 from intelforge.models.catalogue.facts import Abilities, Modality, ModelFacts, Prices
 from intelforge.models.catalogue.hosted import hosted
@@ -22,6 +24,9 @@ PRICE_LIST: Final = "genai-prices"
 FILE: Final = "model_facts"
 SERVED: Final = "OLLAMA_CONTEXT_LENGTH"
 """the environment variable that sets the context Ollama serves"""
+
+REFRESHED_SECONDS: Final = 10.0
+"""after which it is looked what other processes measured"""
 
 
 class Profiles(Protocol):
@@ -43,25 +48,49 @@ class Catalogue:
         overrides: Mapping[str, Override] | None = None,
         profiles: Profiles | None = None,
         environment: Mapping[str, str] = os.environ,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._overrides = overrides or {}
         self._profiles = profiles
         self._environment = environment
         self._built_in: dict[str, ModelFacts] = {}
+        self._now = now
         self._measured_profiles: dict[str, Profile] | None = None
+        self._reading = asyncio.Lock()
+        self._read_at = 0.0
 
     async def load(self) -> None:
-        """Reads what was measured, once; what another process measures meanwhile is not seen."""
-        if self._measured_profiles is None:
+        """Reads what was measured, and now and then again: another process may have measured more.
+
+        While that cannot be read, what was read before counts. Raises StorageError when nothing was.
+        """
+        if self._due:
+            async with self._reading:
+                await self._read()
+
+    @property
+    def _due(self) -> bool:
+        return self._measured_profiles is None or self._now() - self._read_at >= REFRESHED_SECONDS
+
+    async def _read(self) -> None:
+        if not self._due:
+            return
+        self._read_at = self._now()  # before it is read: whoever comes meanwhile goes on with what there is
+        try:
             kept = await self._profiles.all() if self._profiles else []
-            self._measured_profiles = {profile.model: profile for profile in kept}
+        except StorageError:
+            if self._measured_profiles is None:
+                raise
+            return
+        self._measured_profiles = {profile.model: profile for profile in kept}
 
     async def keep(self, profile: Profile) -> None:
         """Keeps what was measured, and counts on it from now on."""
         await self.load()
-        if self._profiles:
-            await self._profiles.keep(profile)
-        self._measured_profiles = {**(self._measured_profiles or {}), profile.model: profile}
+        async with self._reading:
+            if self._profiles:
+                await self._profiles.keep(profile)
+            self._measured_profiles = {**(self._measured_profiles or {}), profile.model: profile}
 
     async def measured(self) -> list[str]:
         """The models that were measured, by name."""

@@ -29,7 +29,7 @@ from intelforge.models.targets import Target, read_target, routed_urls
 MOST_OPEN: Final = 10_000
 """requests under way"""
 REFRESHED_SECONDS: Final = 10.0
-"""after which it is looked what other processes put on record"""
+"""after which it is looked what other processes put on record, and measured"""
 IMAGE_TOKENS: Final = 1000
 ANSWER: Final = "answer"
 """the purpose of what a person asks, whether or not we know who"""
@@ -56,6 +56,8 @@ class LentRouter:
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     _known: dict[str, str] = field(default_factory=dict)
     """names of the candidates' models, by URL"""
+    _candidates: dict[str, Candidate] = field(default_factory=dict)
+    """by URL"""
     _tickets: dict[str, Ticket] = field(default_factory=dict)
 
     @property
@@ -135,14 +137,22 @@ class LentRouter:
                 self._service.add_candidates(new)
         if self._desk and self.now() - self._looked > REFRESHED_SECONDS:
             self._looked = self.now()
+            await self._look_up(self._service)
             self._desk.look()
         return self._service
 
     async def _candidate(self, url: str) -> Candidate:
         target = self.read(url)
         candidate = await candidate_of(url, target, self.catalogue)
-        self._known[url] = target.name
+        self._known[url], self._candidates[url] = target.name, candidate
         return candidate
+
+    async def _look_up(self, service: RouterService) -> None:
+        """Takes in what was measured of the candidates since."""
+        before = dict(self._candidates)
+        changed = [now for url, one in before.items() if (now := await self._candidate(url)) != one]
+        if changed:
+            service.add_candidates(changed)
 
     def _outcomes(self, route: Route, outcome: ChatResponse | Exception) -> list[Outcome]:
         """Of each model that was asked, who replied last; nothing for what no model is to blame for.
