@@ -71,6 +71,29 @@ def test_several_processes_answer_on_one_port(workspace: Path) -> None:
         assert "auto" in [model.id for model in client.models.list()]
 
 
+def test_processes_end_with_the_one_that_started_them_even_when_that_is_killed(workspace: Path) -> None:
+    process = subprocess.Popen(
+        command(workspace, "--port", "0", "--workers", "2", "--json"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout
+        url = json.loads(process.stdout.readline())["url"]
+        with openai.OpenAI(base_url=url, api_key="none", max_retries=0, timeout=60) as client:
+            assert client.models.list().data
+        process.kill()
+        _, said = process.communicate(timeout=30)  # returns when no process holds the pipes any more
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert said == b""
+    host, port = url.removeprefix("http://").removesuffix("/v1").split(":")
+    with pytest.raises(ConnectionRefusedError), socket.create_connection((host, int(port)), timeout=10):
+        pass
+
+
 def test_a_key_is_needed_where_one_is_set(workspace: Path) -> None:
     with serving(workspace, key="s3cret") as url:
         with (

@@ -19,6 +19,7 @@ from intelforge.interfaces.api.app import create_app
 from intelforge.interfaces.api.backend import Backend
 from intelforge.interfaces.api.connection import Connection
 from intelforge.interfaces.api.limits import MOST_REQUESTS, Limits
+from intelforge.interfaces.api.parent import stop_with_parent
 from intelforge.interfaces.api.start import looking
 
 KEY: Final = "INTELFORGE_API_KEY"
@@ -115,6 +116,7 @@ def application() -> FastAPI:
     async def opened() -> AsyncIterator[Backend]:
         from intelforge.workspace import Workspace  # slow: after the command line has been checked
 
+        stop_with_parent()
         opening = Workspace.open(Path(serving.workspace) if serving.workspace else None)
         async with opening as workspace, workspace.costs.supervised(), looking(workspace.chatting.unwell):
             yield workspace.chatting
