@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from intelforge import Workspace
 from intelforge.core.chat import ChatRequest, Message, Role
 from intelforge.core.clock import utc_now
-from intelforge.core.errors import ConfigError, ErrorCode, ModelError
+from intelforge.core.errors import ConfigError, ErrorCode, ModelError, StorageError
 from intelforge.core.model_reports import Profile, Skill, Trial
 from intelforge.core.settings import load_settings
 from intelforge.index.embedders.cache import CacheCounts
@@ -23,6 +23,8 @@ from intelforge.parts import STATE, Parts
 from intelforge.testing.embedding_server import EmbeddingServer
 from intelforge.testing.model_server import ModelServer, ServerReply, ServerRequest, chat_reply, error_reply, json_reply
 from intelforge.testing.rerank_server import RerankServer
+from intelforge.testing.threaded_server import served
+from intelforge.testing.weaviate_server import WeaviateDouble
 
 LEAN = 'llm = "none:"\njobs = "memory:"\nworkers = 1\n'
 
@@ -400,3 +402,18 @@ async def test_a_model_of_a_chain_without_its_key_is_told_by_check_and_doctor(
     assert look.detail == keyless.problem == "openai:gpt-x needs a key, and OPENAI_API_KEY is not set"
     assert "OPENAI_API_KEY" in look.fix
     assert f"left out: {keyless.problem}" in answer.notes
+
+
+async def test_the_key_of_the_index_is_where_the_other_secrets_are(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "intelforge_index_key").write_text("hidden\n")
+    with served(WeaviateDouble(key="hidden")) as address:
+        index = address.replace("http://", "weaviate://")
+        async with Workspace.open(
+            root, embedder="none:", index=index, secrets=f"folder:{tmp_path}/secrets"
+        ) as workspace:
+            await workspace.sync()
+            assert len((await workspace.search("carrots")).hits) == 1
+        async with Workspace.open(root, embedder="none:", index=index) as workspace:
+            with pytest.raises(StorageError, match="refuses the key"):
+                await workspace.search("carrots")

@@ -85,6 +85,10 @@ class Chatting:
             tokens = await asyncio.to_thread(self._counted, embedder.tokenizer, texts)
         return Embedded(vectors=vectors, model=embedder.name, tokens=tokens)
 
+    def secret(self, name: str) -> str:
+        """The secret of this name, empty when there is none. Raises ConfigError when it cannot be read."""
+        return self._parts.secrets.get(name, "")
+
     def _counted(self, tokenizer: Path | None, texts: Sequence[str]) -> int:
         if tokenizer not in self._counters:
             self._counters[tokenizer] = token_counter(tokenizer)

@@ -178,10 +178,15 @@ class Parts:
         if key not in self._stores:
             async with self._opening[key]:  # each for itself: a slow server must not keep others waiting
                 if key not in self._stores:
-                    place = await asyncio.to_thread(self.secrets.expand, url, setting="index")
-                    store: VectorStore = load_backend("vector_stores", url)(place, root=self.root, version=version)
+                    store: VectorStore = await asyncio.to_thread(self._load_store, url, version)
                     self._stores[key] = await self._stack.enter_async_context(store)
         return self._stores[key]
+
+    def _load_store(self, url: str, version: int) -> VectorStore:
+        place = self.secrets.expand(url, setting="index")
+        factory = load_backend("vector_stores", url)
+        store: VectorStore = factory(place, root=self.root, version=version, secrets=self.secrets)
+        return store
 
     @functools.cached_property
     def versions(self) -> Versions:

@@ -1,7 +1,12 @@
+from pathlib import Path
+
 import pytest
 
-from intelforge.core.errors import ConfigError, ErrorCode
+from intelforge.core.errors import ConfigError, ErrorCode, StorageError
+from intelforge.core.registry import load_backend
 from intelforge.index.server_url import KEY, Server, read_server, refused
+from intelforge.testing.model_server import ServerReply, ServerRequest
+from intelforge.testing.threaded_server import served
 
 
 @pytest.mark.parametrize(
@@ -13,7 +18,7 @@ from intelforge.index.server_url import KEY, Server, read_server, refused
     ],
 )
 def test_a_server_is_named_by_host_and_port(url: str, expected: Server, http: str) -> None:
-    assert read_server(url, port=6333, environment={}) == expected
+    assert read_server(url, port=6333, secrets={}) == expected
     assert expected.http == http
 
 
@@ -30,14 +35,41 @@ def test_a_server_is_named_by_host_and_port(url: str, expected: Server, http: st
 )
 def test_a_url_that_cannot_be_read_or_holds_a_key_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(ConfigError, match=KEY) as caught:
-        read_server(url, port=6333, environment={})
+        read_server(url, port=6333, secrets={})
     assert "hidden" not in str(caught.value)
 
 
-def test_the_key_comes_from_the_environment_and_is_not_shown() -> None:
-    server = read_server("qdrant://box", port=6333, environment={KEY: "hidden"})
-    assert server.key == "hidden"
+def test_the_key_is_among_the_secrets_or_in_the_environment_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY, "hidden too")
+    server = read_server("qdrant://box", port=6333, secrets={KEY: "hidden"})
+    assert (server.key, read_server("qdrant://box", port=6333).key) == ("hidden", "hidden too")
     assert "hidden" not in repr(server)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "header", "value"),
+    [
+        ("qdrant", "api-key", "hidden"),
+        ("chroma", "x-chroma-token", "hidden"),
+        ("weaviate", "authorization", "Bearer hidden"),
+    ],
+)
+async def test_a_server_is_sent_the_key_that_its_store_was_opened_with(
+    tmp_path: Path, scheme: str, header: str, value: str
+) -> None:
+    sent: list[str | None] = []
+
+    def refuse(request: ServerRequest) -> ServerReply:
+        sent.append(request.headers.get(header))
+        return ServerReply(status=401)
+
+    with served(refuse) as address:
+        url = address.replace("http", scheme)
+        store = load_backend("vector_stores", url)(url, root=tmp_path, secrets={KEY: "hidden"})
+        with pytest.raises(StorageError, match="refuses the key"):
+            async with store:
+                await store.count()
+    assert set(sent) == {value}
 
 
 @pytest.mark.parametrize(

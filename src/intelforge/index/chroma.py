@@ -50,7 +50,7 @@ UNLABELLED: Final = "none"
 """stands for no labels: Chroma takes no empty lists"""
 
 
-def open_store(url: str, *, root: Path, version: int = 1) -> "ChromaStore":
+def open_store(url: str, *, root: Path, version: int = 1, secrets: Mapping[str, str] | None = None) -> "ChromaStore":
     """The store at the server or in the folder (relative to `root`) of the URL. Nothing is opened before `async with`.
 
     Raises ConfigError or InvalidInputError for a URL that names neither, BackendError when a folder is named and
@@ -60,7 +60,7 @@ def open_store(url: str, *, root: Path, version: int = 1) -> "ChromaStore":
     if not rest:
         raise InvalidInputError(f"{url!r} names no server", hint="write it as chroma://HOST:8000 or chroma:FOLDER")
     if rest.startswith("//"):
-        return ChromaStore(Service(read_server(url, port=PORT)), version=version)
+        return ChromaStore(Service(read_server(url, port=PORT, secrets=secrets)), version=version)
     if importlib.util.find_spec("chromadb") is None:
         raise BackendError("the 'chroma' backend needs the package chromadb", hint="pip install 'intelforge[chroma]'")
     folder = folder_of_version(root / Path(rest).expanduser(), version)

@@ -23,7 +23,7 @@ from intelforge.index.server_url import wrong_dimensions
 from intelforge.index.sqlite_text import TextIndex, know
 
 
-def open_store(url: str, *, root: Path, version: int = 1) -> "FaissStore":
+def open_store(url: str, *, root: Path, version: int = 1, secrets: Mapping[str, str] | None = None) -> "FaissStore":
     """The store in the folder named by the URL, relative to `root`; it is made by `async with`.
 
     Raises InvalidInputError for a URL without a folder, BackendError when FAISS is not installed.

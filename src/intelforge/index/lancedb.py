@@ -60,7 +60,7 @@ KEEP_VERSIONS = timedelta(minutes=10)
 ATTEMPTS = 12
 
 
-def open_store(url: str, *, root: Path, version: int = 1) -> "LanceStore":
+def open_store(url: str, *, root: Path, version: int = 1, secrets: Mapping[str, str] | None = None) -> "LanceStore":
     """The store in the folder named by the URL, relative to `root`. The folder is made by the first write.
 
     Raises InvalidInputError for a URL without a folder. Nothing is read before `async with`.

@@ -20,7 +20,9 @@ K1 = 1.2
 B = 0.75
 
 
-def open_store(url: str = "memory:", *, root: Path | None = None, version: int = 1) -> "MemoryStore":
+def open_store(
+    url: str = "memory:", *, root: Path | None = None, version: int = 1, secrets: Mapping[str, str] | None = None
+) -> "MemoryStore":
     """An empty store; the arguments have nothing to say."""
     return MemoryStore()
 

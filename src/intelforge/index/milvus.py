@@ -66,7 +66,7 @@ GRPC_OPTIONS: Final = {"grpc.keepalive_time_ms": 300_000, "grpc.keepalive_permit
 CONNECT_SECONDS: Final = 10
 
 
-def open_store(url: str, *, root: Path, version: int = 1) -> "MilvusStore":
+def open_store(url: str, *, root: Path, version: int = 1, secrets: Mapping[str, str] | None = None) -> "MilvusStore":
     """The store at the server or in the folder (relative to `root`) of the URL. Nothing is opened before `async with`.
 
     Raises ConfigError or InvalidInputError for a URL that names neither, BackendError when pymilvus is missing.
@@ -80,7 +80,7 @@ def open_store(url: str, *, root: Path, version: int = 1) -> "MilvusStore":
                 f"the 'milvus' backend needs the package {package}", hint="pip install 'intelforge[milvus]'"
             )
     if rest.startswith("//"):
-        return MilvusStore(read_server(url, port=PORT), version=version)
+        return MilvusStore(read_server(url, port=PORT, secrets=secrets), version=version)
     folder = folder_of_version(root / Path(rest).expanduser(), version)
     return MilvusStore(folder, TextIndex(folder / "words.sqlite"))
 

@@ -52,7 +52,7 @@ OLDEST: Final = (0, 8)
 """pgvector that goes on scanning until enough rows pass a filter"""
 
 
-def open_store(url: str, *, root: Path, version: int = 1) -> "PgvectorStore":
+def open_store(url: str, *, root: Path, version: int = 1, secrets: Mapping[str, str] | None = None) -> "PgvectorStore":
     """The store in the database of the URL; the root has nothing to say. Nothing is connected to before `async with`.
 
     Raises BackendError for a URL that cannot be read, without showing it.

@@ -84,8 +84,9 @@ def folder_of_version(folder: Path, version: int) -> Path:
 class VectorStore(Protocol):
     """Keeps chunks and their vectors, and finds them. All writes are idempotent by chunk id and durable on return.
 
-    A backend is a factory `open_store(url, *, root, version=1)`: the versions of an index live side by side at one URL
-    and know nothing of each other.
+    A backend is a factory `open_store(url, *, root, version=1, secrets=None)`: the versions of an index live side by
+    side at one URL and know nothing of each other; a store whose key is not in the URL looks it up among the secrets by
+    name, in the environment when there are none.
     """
 
     async def add(self, chunks: Sequence[Chunk], about: About = NOTHING_KNOWN) -> None:

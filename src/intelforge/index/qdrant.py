@@ -51,7 +51,7 @@ MOST_DOCUMENTS: Final = 10_000_000
 INDICES: Final = (("labels", "keyword"), ("document", "keyword"), ("modified", "float"), ("quality", "float"))
 
 
-def open_store(url: str, *, root: Path, version: int = 1) -> "QdrantStore":
+def open_store(url: str, *, root: Path, version: int = 1, secrets: Mapping[str, str] | None = None) -> "QdrantStore":
     """The store at the server or in the folder (relative to `root`) of the URL. Nothing is opened before `async with`.
 
     Raises ConfigError or InvalidInputError for a URL that names neither, BackendError when qdrant-client is missing.
@@ -66,7 +66,7 @@ def open_store(url: str, *, root: Path, version: int = 1) -> "QdrantStore":
     if not rest:
         raise InvalidInputError(f"{url!r} names no server", hint="write it as qdrant://HOST:6333 or qdrant:FOLDER")
     if rest.startswith("//"):
-        return QdrantStore(read_server(url, port=PORT), version)
+        return QdrantStore(read_server(url, port=PORT, secrets=secrets), version)
     return QdrantStore(folder_of_version(root / Path(rest).expanduser(), version))
 
 

@@ -1,6 +1,6 @@
 """The URL of an index that is a server: `SCHEME://HOST[:PORT][?tls=true]`.
 
-Its key, if it wants one, is in the environment: a key in a URL ends in logs and shells.
+Its key, if it wants one, is looked up by name: a key in a URL ends in logs and shells.
 """
 
 import os
@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from intelforge.core.errors import ConfigError, ErrorCode, StorageError
 
 KEY: Final = "INTELFORGE_INDEX_KEY"
-"""the environment variable that holds the key of the server"""
+"""the name of the secret that is the key of the server"""
 TIMEOUT: Final = 60
 """seconds, for one request"""
 
@@ -39,8 +39,11 @@ class Server:
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
 
-def read_server(url: str, *, port: int, environment: Mapping[str, str] = os.environ) -> Server:
-    """The server that the URL names; `port` is the usual one. Raises ConfigError without showing the URL."""
+def read_server(url: str, *, port: int, secrets: Mapping[str, str] | None = None) -> Server:
+    """The server that the URL names; `port` is the usual one. Its key is among the secrets, or in the environment.
+
+    Raises ConfigError without showing the URL.
+    """
     scheme = url.partition(":")[0].lower()
     try:
         parts = urlsplit(url)
@@ -50,7 +53,7 @@ def read_server(url: str, *, port: int, environment: Mapping[str, str] = os.envi
             host=parts.hostname or "",
             port=parts.port or port,
             tls=options.pop("tls", ["false"]) == ["true"],
-            key=environment.get(KEY, ""),
+            key=(os.environ if secrets is None else secrets).get(KEY, ""),
         )
     except ValueError:
         found, options = Server(scheme=scheme, host="", port=port), {}

@@ -41,12 +41,12 @@ PHRASE_CANDIDATES: Final = 1000
 """chunks that hold all words of a quoted phrase and are looked through for it, best first"""
 
 
-def open_store(url: str, *, root: Path, version: int = 1) -> "WeaviateStore":
+def open_store(url: str, *, root: Path, version: int = 1, secrets: Mapping[str, str] | None = None) -> "WeaviateStore":
     """The store at the server of the URL; the root has nothing to say. Nothing is connected to before `async with`.
 
     Raises ConfigError for a URL that names no server.
     """
-    return WeaviateStore(WeaviateClient(read_server(url, port=PORT)), version)
+    return WeaviateStore(WeaviateClient(read_server(url, port=PORT, secrets=secrets)), version)
 
 
 class WeaviateStore:

@@ -105,6 +105,22 @@ def test_a_key_is_needed_where_one_is_set(workspace: Path) -> None:
             assert client.models.list().data
 
 
+def test_the_key_may_be_where_the_other_secrets_are(workspace: Path) -> None:
+    (workspace / "secrets").mkdir()
+    (workspace / "secrets" / "intelforge_api_key").write_text("s3cret\n")
+    with (workspace / "intelforge.toml").open("a") as settings:
+        settings.write('secrets = "folder:secrets"\n')
+    with serving(workspace, "--host", "0.0.0.0", "--workers", "2") as url:
+        url = url.replace("0.0.0.0", "127.0.0.1")
+        with (
+            openai.OpenAI(base_url=url, api_key="wrong", max_retries=0, timeout=60) as client,
+            pytest.raises(openai.AuthenticationError),
+        ):
+            client.models.list()
+        with openai.OpenAI(base_url=url, api_key="s3cret", max_retries=0, timeout=60) as client:
+            assert client.models.list().data
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [(("--host", "0.0.0.0"), "INTELFORGE_API_KEY is not set"), (("--port", "TAKEN"), "cannot be listened on")],

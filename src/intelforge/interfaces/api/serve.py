@@ -23,7 +23,7 @@ from intelforge.interfaces.api.parent import stop_with_parent
 from intelforge.interfaces.api.start import looking
 
 KEY: Final = "INTELFORGE_API_KEY"
-"""The environment variable with the key that clients must bring."""
+"""The name of the secret that clients must bring; the processes of one server have it as an environment variable."""
 JOB: Final = "INTELFORGE_SERVE_JOB"
 """The environment variable by which the processes of one server know what to serve."""
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")
@@ -60,7 +60,8 @@ class Serving:
         if not (self.local or self.key):
             raise ConfigError(
                 f"{self.host} is reached from other machines, and {KEY} is not set",
-                hint=f"export {KEY}=… (clients send it as a bearer token), or serve on 127.0.0.1",
+                hint=f"export {KEY}=…, or put it where the setting `secrets` says (clients send it as a bearer token); "
+                "or serve on 127.0.0.1",
             )
 
 

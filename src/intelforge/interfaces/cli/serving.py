@@ -1,6 +1,5 @@
 """The command that serves other programs: `serve`."""
 
-import os
 from typing import Annotated
 
 import typer
@@ -30,7 +29,8 @@ def serve(
     from intelforge.interfaces.api.serve import KEY, Serving, listen
     from intelforge.interfaces.api.serve import serve as serve_until_stopped
 
-    folder, key = session.open().path, os.environ.get(KEY, "").strip()
+    workspace = session.open()
+    folder, key = workspace.path, workspace.chatting.secret(KEY)
     serving = Serving(workspace=str(folder), host=host, port=port, workers=workers, requests=requests, key=key)
     listening = listen(serving)
     url = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/v1"
