@@ -408,7 +408,18 @@ BAD = [
     (tool_reply("bomb", "{}"), ask(tools=(WEATHER,)), "was not given: 'bomb'", "call tools"),
     (chat_reply(""), ask(), "gave an empty reply", "choose another model"),
     (ServerReply(body=b"<html>"), ask(), "gave no usable reply", "check that its address is its API's"),
-    (error_reply(400, "too hot"), ask(temperature=9.0), "cannot do what was asked (HTTP 400)", "check temperature"),
+    (error_reply(400, "too hot"), ask(temperature=9.0), "cannot do what was asked (HTTP 400): too hot", "check temp"),
+    (error_reply(400, f"no {KEY}"), ask(temperature=9.0), "cannot do what was asked (HTTP 400)", "check temperature"),
+    (error_reply(413, "too large"), ask(), "cannot read so much (HTTP 413): too large", "larger context"),
+    (error_reply(405, "no"), ask(), "is not at that address (HTTP 405)", "check its address"),
+    (error_reply(400, "could not parse the JSON body"), ask(), "could not read what it was sent", "report it"),
+    (
+        error_reply(400, "bad max_tokens"),
+        ask(),
+        "cannot do what was asked (HTTP 400): bad max_tokens",
+        "llm_max_tokens",
+    ),
+    (error_reply(400, "bad max_tokens"), ask(max_tokens=9), "cannot do what was asked", "check temperature, lengths"),
 ]
 
 
