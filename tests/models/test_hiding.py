@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from intelforge.models.hiding import Hiding, hidden, looked_up, secrets_of
+import pytest
+
+from intelforge.models.hiding import Hiding, hidden, looked_up, secrets_of, stands_in
 from intelforge.security.secrets import open_secrets
 
 KEY = "sk-verysecret-0123456789"
@@ -40,3 +42,18 @@ def test_of_an_environment_alone_all_that_stand_for_keys_may_have_been_sent(tmp_
     assert looked_up(secrets) == ()
     assert secrets["OPENAI_API_KEY"] == KEY
     assert looked_up(secrets) == (KEY,)
+
+
+@pytest.mark.parametrize(
+    ("text", "stands"),
+    [
+        (f"Bearer {KEY}.", True),
+        (f"x{KEY}x", True),
+        ("the key is s3cr$t!", True),
+        ("s3cr$t", True),
+        ("s3cr$ts and as3cr$t", False),
+        ("", False),
+    ],
+)
+def test_a_short_one_stands_there_as_a_word_alone(text: str, stands: bool) -> None:
+    assert stands_in(text, [KEY, "s3cr$t"]) is stands

@@ -1,5 +1,6 @@
-"""Secrets taken out of what is written down or told: `***` stands in their place."""
+"""Secrets kept out of what is written down or told."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ _KEY: Final = "_API_KEY"
 
 
 class Hiding:
-    """Hides the keys of a workspace: all that can be told by their names, and whatever was looked up since."""
+    """Puts `***` for the keys of a workspace: all that can be told by their names, and whatever was looked up since."""
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
         """Looks each up once, which reads files or asks the store of the operating system."""
@@ -22,7 +23,8 @@ class Hiding:
         self._listed = secrets_of(secrets)
 
     def __call__(self, value: Any) -> Any:
-        return hidden(value, _longest_first((*self._listed, *looked_up(self._secrets))))
+        since = self._secrets.resolved if isinstance(self._secrets, Secrets) else ()
+        return hidden(value, _longest_first((*self._listed, *since)))
 
 
 def secrets_of(secrets: Mapping[str, str]) -> tuple[str, ...]:
@@ -35,6 +37,14 @@ def secrets_of(secrets: Mapping[str, str]) -> tuple[str, ...]:
 def looked_up(secrets: Mapping[str, str]) -> tuple[str, ...]:
     """The values that may have been sent to someone: of an environment alone, all that stand for keys."""
     return secrets.resolved if isinstance(secrets, Secrets) else secrets_of(secrets)
+
+
+def stands_in(text: str, secrets: Iterable[str]) -> bool:
+    """Whether one of them does; a short one as a word of its own, for it may be a part of others by chance."""
+    return any(
+        secret in text and (len(secret) >= SHORTEST_SECRET or re.search(rf"(?<!\w){re.escape(secret)}(?!\w)", text))
+        for secret in secrets
+    )
 
 
 def hidden(value: Any, secrets: Iterable[str]) -> Any:

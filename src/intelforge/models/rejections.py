@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from intelforge.core.chat import ChatRequest
+from intelforge.models.hiding import stands_in
 
 _NOT: Final = r"(?:n[o']t (?:currently |yet )?(?:be )?(?:support|available|enabled)|unsupported|unavailable)"
 _ABILITIES: Final = {
@@ -84,7 +85,7 @@ def reason(body: object, secrets: Collection[str]) -> str:
     Other long words with digits, which may be keys, are hidden. `body` is the error as JSON, or its text.
     """
     found = _words(body)
-    if any(secret in found for secret in secrets):
+    if stands_in(found, secrets):
         return ""
     shown = "".join(character if character.isprintable() else " " for character in found)
     line = " ".join(_OPAQUE.sub("***", shown).split())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from intelforge.core.chat import Attempt, ChatRequest, ChatResponse, Thinking, Timings, Tokens
 from intelforge.core.errors import BudgetError, IntelForgeError
+from intelforge.models.hiding import stands_in
 from intelforge.models.response_cache.keys import Rules, frame_key, question_of, request_key
 from intelforge.models.response_cache.protocol import Question, ReplyStore
 from intelforge.models.response_cache.similar import Similar, Vector, best_match, vector_of
@@ -94,8 +95,8 @@ class ResponseCache:
     def _tells_a_secret(self, request: ChatRequest, response: ChatResponse) -> bool:
         """Whether one stands in what would be kept: the reply, or the question that others are held against."""
         thoughts = "".join(part.text for part in response.parts if isinstance(part, Thinking))
-        written = (response.text, thoughts, question_of(request) or "")
-        return any(secret in text for secret in self._secrets() for text in written)
+        secrets = self._secrets()
+        return any(stands_in(text, secrets) for text in (response.text, thoughts, question_of(request) or ""))
 
     async def _kept(self, key: bytes) -> Kept | None:
         return unpack(await self._store.get(key))
