@@ -125,20 +125,21 @@ SECRET = "sk-verysecret-0123456789"
 
 
 @pytest.mark.parametrize(
-    ("parts", "question"),
+    ("parts", "question", "notes"),
     [
-        ((Text(f"Your key is {SECRET}."),), "What?"),
-        ((Text(f"Your key is {SECRET[:9]}"), Text(SECRET[9:])), "What?"),
-        ((Thinking(f"They sent {SECRET}."), Text("Hello.")), "What?"),
-        ((Text("It is a key."),), f"What is {SECRET}?"),
+        ((Text(f"Your key is {SECRET}."),), "What?", ()),
+        ((Text(f"Your key is {SECRET[:9]}"), Text(SECRET[9:])), "What?", ()),
+        ((Thinking(f"They sent {SECRET}."), Text("Hello.")), "What?", ()),
+        ((Text("It is a key."),), f"What is {SECRET}?", ()),
+        ((Text("Hello."),), "What?", (f"another said {SECRET}",)),
     ],
 )
 async def test_what_a_secret_stands_in_is_given_and_not_kept(
-    store: DiskReplies, parts: tuple[Part, ...], question: str
+    store: DiskReplies, parts: tuple[Part, ...], question: str, notes: tuple[str, ...]
 ) -> None:
     known: list[str] = []
     cache = ResponseCache(store, secrets=lambda: known)
-    inner = Counting(reply=replace(REPLY, parts=parts))
+    inner = Counting(reply=replace(REPLY, parts=parts, notes=notes))
     request = changed(messages=(Message.of(Role.USER, question),))
     known.append(SECRET)  # looked up after the cache was opened
     for _ in range(2):

@@ -93,10 +93,11 @@ class ResponseCache:
         await self._store.close()
 
     def _tells_a_secret(self, request: ChatRequest, response: ChatResponse) -> bool:
-        """Whether one stands in what would be kept: the reply, or the question that others are held against."""
+        """Whether one stands in the reply, its notes, or the question that others are held against."""
         thoughts = "".join(part.text for part in response.parts if isinstance(part, Thinking))
         secrets = self._secrets()
-        return any(stands_in(text, secrets) for text in (response.text, thoughts, question_of(request) or ""))
+        written = (response.text, thoughts, *response.notes, question_of(request) or "")
+        return any(stands_in(text, secrets) for text in written)
 
     async def _kept(self, key: bytes) -> Kept | None:
         return unpack(await self._store.get(key))
