@@ -35,8 +35,10 @@ Every command works on a workspace: the folder given with `--workspace`, or else
 - An error is one line: what happened and how to mend it. Its code decides the exit code (see the end of this page).
 - A batch goes on past bad items: `sync` ends with 0 when single items failed (`status` has the reasons), with 1 when
   a source failed as a whole.
-- Ctrl-C during `sync` stops after the running batch and says how to go on; a second one stops at once. Either way
-  nothing is lost, and the exit code is 130.
+- Ctrl-C during `sync`, and during work on the whole index, stops after the running batch and says how to go on; a
+  second one stops at once. Either way nothing is lost, and the exit code is 130. During `models bench` it cancels the
+  running call and shows what was measured before. What else asks a model ends at once, and its call is cancelled.
+- Tables fit a terminal of 80 columns: names fold, numbers never do. `--json` and `--csv` have what they leave out.
 - Text from documents is shown as text only: control characters and markup in it have no effect.
 
 ## Output for programs

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from intelforge.core.accounting import NOBODY, on_behalf_of
+from intelforge.core.chat import Accounting
 from intelforge.core.clock import utc_now
 from intelforge.core.errors import InvalidInputError, ModelError, NotFoundError
 from intelforge.core.model_reports import (
@@ -22,6 +24,7 @@ from intelforge.core.model_reports import (
     SimilarityRow,
 )
 from intelforge.core.reports import Progress, Stage
+from intelforge.core.stopping import unless_stopped
 from intelforge.models.benching.bench import Bench, Contestant
 from intelforge.models.benching.prompts import PROMPTS, read_prompts
 from intelforge.models.benching.server_memory import server_memory
@@ -75,12 +78,19 @@ class Modelling:
         found = [named(name) for name in names] or await self._known()
         return [await self._card(name) for name in found]
 
-    async def probe(self, url: str, *, context: int | None = None, report: Report | None = None) -> Profile:
+    async def probe(
+        self,
+        url: str,
+        *,
+        context: int | None = None,
+        accounting: Accounting = NOBODY,
+        report: Report | None = None,
+    ) -> Profile:
         """Tries what a model can do, and keeps what was measured.
 
         `context` is the longest prompt to try, in tokens; 0 tries none. It is 32,768 for local models and 8,192 for
-        others unless their window is smaller. Raises NotFoundError, ConfigError, and ModelError or EgressError when the
-        model cannot be asked at all.
+        others unless their window is smaller. What it costs is entered under `accounting`. Raises NotFoundError,
+        ConfigError, and ModelError or EgressError when the model cannot be asked at all.
         """
         target = await self._target(url)
         facts = await asyncio.to_thread(self._parts.lending.catalogue.facts, target.name)
@@ -89,7 +99,8 @@ class Modelling:
         if most < 0:
             raise InvalidInputError(f"a context of {most} tokens makes no sense", hint="give 0 or more")
         model = direct_model(self._parts.gateway, target, retries=self._parts.settings.llm_retries)
-        profile = await Probe(model=model, context=most, told=_telling(report)).run()
+        with on_behalf_of(accounting):
+            profile = await Probe(model=model, context=most, told=_telling(report)).run()
         await self._parts.lending.catalogue.keep(profile)
         return profile
 
@@ -99,24 +110,28 @@ class Modelling:
         *,
         prompts: Path | None = None,
         repeat: int = 3,
+        accounting: Accounting = NOBODY,
         report: Report | None = None,
     ) -> BenchReport:
-        """Measures how fast models answer, streamed and whole. When stopped, what was measured so far is told.
+        """Measures how fast models answer, streamed and whole. What it costs is entered under `accounting`.
 
+        When stopped, the running call is cancelled, and what was measured before is told.
         Raises NotFoundError, ConfigError, ModelError for a model without its key, InvalidInputError for the prompts.
         """
         if repeat < 1:
             raise InvalidInputError(f"{repeat} repeats make no sense", hint="give 1 or more")
         self._stopping.clear()
         asked = read_prompts(prompts) if prompts else PROMPTS
-        contestants = [await self._contestant(url) for url in urls]
-        bench = Bench(prompts=asked, repeat=repeat, told=_telling(report), stopped=self._stopping.is_set)
-        summaries, calls = await bench.run(contestants)
+        contestants = await unless_stopped(self._contestants(urls), self._stopping) or []
+        bench = Bench(prompts=asked, repeat=repeat, told=_telling(report), stopping=self._stopping)
+        with on_behalf_of(accounting):
+            summaries, calls = await bench.run(contestants)
         return BenchReport(models=tuple(summaries), calls=tuple(calls), at=utc_now())
 
-    async def check_similarity(self, file: Path) -> SimilarityCheck:
+    async def check_similarity(self, file: Path, *, accounting: Accounting = NOBODY) -> SimilarityCheck:
         """Measures on a file of questions how often the response cache would take one for another, and keeps that.
 
+        What it costs to embed them is entered under `accounting`.
         Raises NotFoundError or InvalidInputError for the file, ModelError when there is no embedder.
         """
         questions = read_questions(file)[:QUESTIONS]
@@ -126,7 +141,8 @@ class Modelling:
                 "there is no embedder to compare questions with",
                 hint="set one: intelforge config set embedder onnx:all-MiniLM-L6-v2",
             )
-        vectors = await embedder.embed([question.text for question in questions])
+        with on_behalf_of(accounting):
+            vectors = await embedder.embed([question.text for question in questions])
         own = self._parts.settings.cache_similarity
         thresholds = sorted({*THRESHOLDS, *((own,) if own else ())})
         found = await asyncio.to_thread(lambda: measure(questions, vectors, thresholds=thresholds))
@@ -182,6 +198,9 @@ class Modelling:
             raise InvalidInputError(f"{url!r} does not name one model", hint="name it as PROVIDER:MODEL")
         self._parts.egress.allow(*hosts_of(url))
         return await self._parts.gateway.target(url)
+
+    async def _contestants(self, urls: Sequence[str]) -> list[Contestant]:
+        return [await self._contestant(url) for url in urls]
 
     async def _contestant(self, url: str) -> Contestant:
         target, parts = await self._target(url), self._parts

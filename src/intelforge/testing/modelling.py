@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from intelforge.core.accounting import NOBODY
+from intelforge.core.chat import Accounting
 from intelforge.core.model_reports import (
     BenchCall,
     BenchReport,
@@ -169,15 +171,23 @@ class FakeModelling(Modelling):
     found: list[ModelCard] = field(default_factory=lambda: [HOSTED, LOCAL])
     failed: bool = False
     calls: list[tuple[Any, ...]] = field(default_factory=list)
+    accounted: list[Accounting] = field(default_factory=list)
+    """for whom calls of models were to be made"""
 
     async def cards(self, *names: str) -> list[ModelCard]:
         self.calls.append(("cards", *names))
         return [card for card in self.found if not names or card.name in names]
 
     async def probe(
-        self, url: str, *, context: int | None = None, report: Callable[[Progress], None] | None = None
+        self,
+        url: str,
+        *,
+        context: int | None = None,
+        accounting: Accounting = NOBODY,
+        report: Callable[[Progress], None] | None = None,
     ) -> Profile:
         self.calls.append(("probe", url, context))
+        self.accounted.append(accounting)
         if report:
             report(Progress(stage=Stage.MEASURING, done=1, total=15, unit="calls", detail="how fast it is"))
         return PROFILE
@@ -188,13 +198,16 @@ class FakeModelling(Modelling):
         *,
         prompts: Path | None = None,
         repeat: int = 3,
+        accounting: Accounting = NOBODY,
         report: Callable[[Progress], None] | None = None,
     ) -> BenchReport:
         self.calls.append(("bench", tuple(urls), prompts, repeat))
+        self.accounted.append(accounting)
         return bench_report(*urls, failed=self.failed)
 
-    async def check_similarity(self, file: Path) -> SimilarityCheck:
+    async def check_similarity(self, file: Path, *, accounting: Accounting = NOBODY) -> SimilarityCheck:
         self.calls.append(("similar", file))
+        self.accounted.append(accounting)
         return SIMILARITY
 
     async def clear_cache(self) -> int:

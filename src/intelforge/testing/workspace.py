@@ -115,6 +115,8 @@ class FakeWorkspace(Workspace):
     model_checks: list[ModelCheck] = field(default_factory=list)
     embeds_until_stopped: bool = False
     calls: list[tuple[Any, ...]] = field(default_factory=list)
+    accounted: list[Accounting] = field(default_factory=list)
+    """for whom calls of models were to be made"""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     opened: list[Path | None] = field(default_factory=list)
     closed: int = 0
@@ -207,6 +209,7 @@ class FakeWorkspace(Workspace):
     ) -> SearchResult:
         asked = {"like": like, "cursor": cursor, "rerank": rerank, "diverse": diverse}
         wanted = {name: value for name, value in {**asked, "facets": facets, "explain": explain}.items() if value}
+        self.accounted.append(accounting)
         self._called("search", query, limit, source, *([wanted] if wanted else []))
         return replace(self.found, hits=tuple(self.hits[:limit]))
 
@@ -218,6 +221,7 @@ class FakeWorkspace(Workspace):
         principals: Sequence[str] = (EVERYONE,),
         accounting: Accounting = NOBODY,
     ) -> Answer:
+        self.accounted.append(accounting)
         self._called("ask", question, source)
         return self.answer
 

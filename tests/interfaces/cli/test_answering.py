@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intelforge.core.accounting import NOBODY
+from intelforge.core.chat import Accounting
 from intelforge.core.errors import InvalidInputError
 from intelforge.core.values import SearchResult
 from intelforge.interfaces.cli.answering import parse_span
@@ -44,6 +46,13 @@ def test_no_evidence_is_an_answer_not_an_error(terminal: Terminal) -> None:
     terminal.workspace.answer = replace(terminal.workspace.answer, sentences=())
     assert terminal.run("ask", "why?") == 0
     assert terminal.out.startswith("No evidence found.")
+
+
+@pytest.mark.parametrize("command", ["ask", "search"])
+def test_calls_of_models_are_for_whom_it_is_said(terminal: Terminal, command: str) -> None:
+    assert terminal.run(command, "why?", "--user", " ann ", "--team", "sales", "--run", "r1") == 0
+    assert terminal.run(command, "why?") == 0
+    assert terminal.workspace.accounted == [Accounting(user="ann", team="sales", run="r1"), NOBODY]
 
 
 def test_show_gives_the_characters_of_the_span(terminal: Terminal) -> None:

@@ -1,11 +1,17 @@
+import asyncio
 import csv
+import os
+import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from defusedxml import ElementTree
 
-from intelforge.core.model_reports import Preference
-from intelforge.testing.modelling import fitting
+from intelforge.core.accounting import NOBODY
+from intelforge.core.chat import Accounting
+from intelforge.core.model_reports import BenchReport, Preference
+from intelforge.testing.modelling import FakeModelling, bench_report, fitting
 from intelforge.testing.terminal import Terminal
 
 
@@ -76,8 +82,11 @@ def test_a_benchmark_compares_models_and_writes_files(terminal: Terminal, tmp_pa
     arguments = ("models", "bench", "a:x", "b:y", "--repeat", "2", "--csv", str(table), "--plot", str(picture))
     assert terminal.run(*arguments) == 0
     assert terminal.workspace.models.calls == [("bench", ("a:x", "b:y"), None, 2)]
-    assert "20.0 tokens/s" in terminal.out
-    assert "10.0 tokens/s" in terminal.out
+    lines = [line.split() for line in terminal.out.splitlines()]
+    assert ["a:x", "0.25", "0.40", "3.00", "3.50", "3.10"] in lines
+    fast, slow = lines[-2:]
+    assert [fast[0], *fast[-6:]] == ["a:x", "20.0", "5.0%", "5.5", "GB", "no", "cost"]
+    assert [slow[0], *slow[-6:]] == ["b:y", "10.0", "5.0%", "5.5", "GB", "no", "cost"]
     assert [row["model"] for row in csv.DictReader(table.read_text().splitlines())] == ["a:x"]
     assert ElementTree.fromstring(picture.read_text()).tag.endswith("svg")
     assert len(terminal.json("models", "bench", "a:x")["models"]) == 1
@@ -87,7 +96,7 @@ def test_models_that_failed_are_named_with_the_reason(terminal: Terminal) -> Non
     terminal.workspace.models.failed = True
     assert terminal.run("models", "bench", "a:x") == 0
     assert "a:x: 6 of 6 calls failed: it is not there" in terminal.out
-    assert "nothing to draw" in terminal.out
+    assert "a:x" in [line.strip() for line in terminal.out.splitlines()]  # without a number
 
 
 @pytest.mark.parametrize(
@@ -96,6 +105,47 @@ def test_models_that_failed_are_named_with_the_reason(terminal: Terminal) -> Non
 def test_files_that_cannot_be_written_are_named(terminal: Terminal, option: tuple[str, str], told: str) -> None:
     assert terminal.run("models", "bench", "a:x", *option) != 0
     assert told in terminal.err
+
+
+@pytest.mark.parametrize("words", [("probe", "a:x"), ("bench", "a:x"), ("similar", "questions.jsonl")])
+def test_calls_are_for_whom_it_is_said(terminal: Terminal, words: tuple[str, ...]) -> None:
+    assert terminal.run("models", *words, "--user", "ann", "--team", "sales", "--run", "r1") == 0
+    assert terminal.run("models", *words) == 0
+    assert terminal.workspace.models.accounted == [Accounting(user="ann", team="sales", run="r1"), NOBODY]
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_interrupted_benchmark_shows_and_writes_what_was_measured(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def bench(self: FakeModelling, urls: Sequence[str], **options: object) -> BenchReport:
+        interrupt()
+        async with asyncio.timeout(5):
+            await terminal.workspace.stopping.wait()
+        return bench_report(*urls)
+
+    monkeypatch.setattr(FakeModelling, "bench", bench)
+    table = tmp_path / "calls.csv"
+    assert terminal.run("models", "bench", "a:x", "b: y", "--csv", str(table)) == 130
+    assert "5.5 GB" in terminal.out
+    assert len(table.read_text().splitlines()) == 2
+    assert terminal.err.splitlines() == [
+        "stopping; press Ctrl-C again to leave without what was measured",
+        "stopped; that is what was measured until then. Begin anew with: intelforge models bench a:x 'b: y'",
+    ]
+
+
+def test_an_interrupted_probe_ends_at_once(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def probe(self: FakeModelling, url: str, **options: object) -> None:
+        interrupt()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(FakeModelling, "probe", probe)
+    assert terminal.run("models", "probe", "a:x") == 130
+    assert (terminal.out, terminal.err) == ("", "error: interrupted\n")
 
 
 def test_similar_questions_are_measured(terminal: Terminal) -> None:

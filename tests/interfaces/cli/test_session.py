@@ -74,7 +74,7 @@ def test_second_interrupt_ends_at_once_and_says_how_to_go_on(
 
 
 def test_interrupted_question_ends_at_once(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def ask(self: FakeWorkspace, question: str, *, source: str | None = None) -> None:
+    async def ask(self: FakeWorkspace, question: str, **options: object) -> None:
         interrupt()
         await asyncio.Event().wait()
 

@@ -44,7 +44,7 @@ def test_status_shows_states_embedding_and_failures_with_reasons() -> None:
     assert "Running    sync by 4711" in lines
     assert "Note: a note" in lines
     synced = AT.astimezone().strftime("%Y-%m-%d %H:%M").split()
-    assert ["s1", "folder", "docs", "9", "1", *synced] in [line.split() for line in lines]
+    assert ["s1", "folder", "docs", "9", "ready,", "1", "failed", *synced] in [line.split() for line in lines]
     assert "bad.pdf  failed  the PDF is encrypted" in lines
 
 
@@ -77,7 +77,7 @@ def test_status_without_failures_ends_with_the_sources() -> None:
 def test_sources_show_only_states_that_occur_and_why_a_sync_failed() -> None:
     broken = SourceStatus(source=SOURCE, items={"ready": 1200}, error="host\nunknown")
     lines = lines_of(render_sources([broken], HERE))
-    assert lines[0].split() == ["Source", "Kind", "Location", "Ready", "Last", "sync"]
+    assert lines[0].split() == ["Source", "Kind", "Location", "Items", "Last", "sync"]
     assert "1,200" in lines[1]
     assert lines[1].endswith("never")
     assert lines[2] == "/data/docs: host unknown"

@@ -1,3 +1,4 @@
+import asyncio
 import csv
 import io
 import os
@@ -108,10 +109,32 @@ async def test_calls_that_fail_are_counted_and_not_timed() -> None:
 
 
 async def test_what_was_measured_is_kept_when_it_is_stopped() -> None:
-    model = Timed()
-    bench = Bench(prompts=["a"], repeat=50, stopped=lambda: len(model.asked) > 4, timer=lambda: model.now)
-    (found,), calls = await bench.run([contestant(model)])
-    assert found.calls == len(calls) == 4
+    model, stopping = Timed(), asyncio.Event()
+
+    def told(_model: str, done: int, _total: int) -> None:
+        if done == 5:
+            stopping.set()
+
+    bench = Bench(prompts=["a"], repeat=50, stopping=stopping, timer=lambda: model.now, told=told)
+    (found,), calls = await bench.run([contestant(model), contestant(model)])
+    assert found.calls == len(calls) == 5
+
+
+async def test_a_call_that_stalls_is_cancelled_when_it_is_stopped() -> None:
+    stopping, left = asyncio.Event(), asyncio.Event()
+
+    class Stalled(Timed):
+        async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent, None]:
+            try:
+                yield TextDelta("word")
+                stopping.set()
+                await asyncio.Event().wait()
+            finally:
+                left.set()
+
+    async with asyncio.timeout(5):
+        assert await Bench(prompts=["a"], stopping=stopping).run([contestant(Stalled())]) == ([], [])
+    assert left.is_set()
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0, 1))

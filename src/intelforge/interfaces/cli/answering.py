@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from intelforge.core.errors import InvalidInputError
+from intelforge.interfaces.cli.accounting import Run, Team, User, accounting
 from intelforge.interfaces.cli.render import render_answer, render_shown, shown_text
 from intelforge.interfaces.cli.render_search import render_search
 from intelforge.interfaces.cli.schema import AskOutput, SearchOutput, ShowOutput
@@ -44,6 +45,9 @@ def search(
     cursor: Annotated[
         str | None, typer.Option("--cursor", metavar="TOKEN", help="Go on after the page that gave this token.")
     ] = None,
+    user: User = "",
+    team: Team = "",
+    run: Run = "",
 ) -> None:
     """Find passages by words and by meaning. The best comes first; each has its place and a snippet.
 
@@ -64,6 +68,7 @@ def search(
             diverse=diverse,
             facets=facets,
             explain=explain,
+            accounting=accounting(user, team, run),
         )
     )
     session.show(SearchOutput.of(query, result), lambda: render_search(result, Path.cwd()))
@@ -72,13 +77,21 @@ def search(
 def ask(
     session: Session,
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question, in quotes.")],
+    *,
     source: Within = None,
+    user: User = "",
+    team: Team = "",
+    run: Run = "",
 ) -> None:
     """Answer a question with citations. Every sentence names the lines it rests on, and quotes them.
 
-    Example: intelforge ask "How does asyncio.wait_for treat cancellation?"
+    What a language model takes for it counts for the user, team and agent run that are named.
+
+    Example: intelforge ask "How does asyncio.wait_for treat cancellation?" --user ann --team platform
     """
-    answer = session.use(lambda workspace: workspace.ask(question, source=source))
+    answer = session.use(
+        lambda workspace: workspace.ask(question, source=source, accounting=accounting(user, team, run))
+    )
     output = AskOutput(found=answer.found, text=answer.text, answer=answer)
     session.show(output, lambda: render_answer(answer, Path.cwd()))
 

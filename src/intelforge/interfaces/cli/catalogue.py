@@ -1,5 +1,6 @@
 """Commands for language models: what is known of them, what they can do, how fast they are, and which fits."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ from rich.text import Text
 
 from intelforge.core.errors import InvalidInputError
 from intelforge.core.model_reports import BenchReport, Preference
+from intelforge.interfaces.cli.accounting import Run, Team, User, accounting
 from intelforge.interfaces.cli.files import write_file
 from intelforge.interfaces.cli.model_files import as_csv, as_svg
 from intelforge.interfaces.cli.model_tables import (
@@ -72,10 +74,14 @@ def recommend(
 def probe(
     session: Session,
     name: Name,
+    *,
     tokens: Annotated[
         int | None,
         typer.Option("--context", metavar="TOKENS", help="Longest prompt to try; 0 for none. Long ones take time."),
     ] = None,
+    user: User = "",
+    team: Team = "",
+    run: Run = "",
 ) -> None:
     """Find out what a model can do, and keep it: about 20 short calls, which cost what they cost.
 
@@ -83,11 +89,13 @@ def probe(
 
     Example: intelforge models probe ollama:qwen3:8b
     """
-    session.use_until_stopped(
-        lambda workspace, display: workspace.models.probe(name, context=tokens, report=display.report),
-        lambda profile: session.show(profile, lambda: render_profile(profile)),
-        then=f"models probe {name}",
+    caller = accounting(user, team, run)
+    profile = session.use_at_length(
+        lambda workspace, display: workspace.models.probe(
+            name, context=tokens, accounting=caller, report=display.report
+        )
     )
+    session.show(profile, lambda: render_profile(profile))
 
 
 def bench(
@@ -101,8 +109,13 @@ def bench(
     repeat: Annotated[int, typer.Option(metavar="N", help="How often each prompt is asked, each way.")] = 3,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write every call to this file.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Draw the models side by side.")] = None,
+    user: User = "",
+    team: Team = "",
+    run: Run = "",
 ) -> None:
     """Measure how fast models answer: first token, whole reply, tokens a second, memory; streamed and whole.
+
+    Ctrl-C cancels the running call and shows what was measured before.
 
     Example: intelforge models bench ollama:qwen3:8b ollama:gemma3:4b --plot speed.svg
     """
@@ -116,16 +129,25 @@ def bench(
         if plot:
             write_file(plot, as_svg(report.models))
 
+    caller = accounting(user, team, run)
     session.use_until_stopped(
-        lambda workspace, display: workspace.models.bench(names, prompts=prompts, repeat=repeat, report=display.report),
+        lambda workspace, display: workspace.models.bench(
+            names, prompts=prompts, repeat=repeat, accounting=caller, report=display.report
+        ),
         done,
-        then=f"models bench {' '.join(names)}",
+        then=f"models bench {shlex.join(names)}",
+        stopping="stopping; press Ctrl-C again to leave without what was measured",
+        stopped="stopped; that is what was measured until then. Begin anew with",
     )
 
 
 def similar(
     session: Session,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Questions: one a line, as text or JSON, or .gz of it.")],
+    *,
+    user: User = "",
+    team: Team = "",
+    run: Run = "",
 ) -> None:
     """Measure on your own questions how often the response cache would take one for another, and keep that.
 
@@ -133,7 +155,8 @@ def similar(
 
     Example: intelforge models similar questions.jsonl
     """
-    found = session.use(lambda workspace: workspace.models.check_similarity(file))
+    caller = accounting(user, team, run)
+    found = session.use(lambda workspace: workspace.models.check_similarity(file, accounting=caller))
     session.show(found, lambda: render_similarity(found))
 
 

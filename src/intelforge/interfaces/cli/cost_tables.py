@@ -14,7 +14,7 @@ from intelforge.interfaces.cli.schema import CostOutput
 from intelforge.interfaces.cli.tables import SHORT_ID, moment, new_table
 from intelforge.interfaces.cli.wording import amount
 
-NUMBERS = ("Calls", "Input", "Output", "Cost", "Share", "Before", "Change")
+NUMBERS = ("Calls", "Input", "Output", "Cost", "Share", "Change")
 SUBJECTS_SHOWN = 10
 """of a budget of each"""
 NEAR, FULL = 0.8, 1.0
@@ -47,13 +47,13 @@ def render_budgets(budgets: Sequence[BudgetStatus]) -> RenderableType:
     """A row for each, or for each of those it counts alone."""
     if not budgets:
         return Text("No budgets yet. Make one: intelforge budget set --per day 5.00")
-    table = new_table("Budget", "Of", "Per", "Limit", "Spent", "Reserved", "Used", "Refused", "Begins anew")
-    _fold_names(table, numbers=range(3, 8))
+    table = new_table("Budget", "Of", "Limit", numbers=("Spent", "Used"))
+    table.add_column("Begins anew", overflow="fold")
     for status in budgets:
         for standing in status.standings[:SUBJECTS_SHOWN]:
             _add_standing(table, status.budget, standing)
         if not status.standings:
-            table.add_row(*_named(status.budget, str(status.budget.scope)), "", "", "", "", "")
+            table.add_row(*_named(status.budget, Text(one_line(str(status.budget.scope)))))
         if len(status.standings) > SUBJECTS_SHOWN:
             table.add_row("", f"and {len(status.standings) - SUBJECTS_SHOWN:,} more: --json")
     return table
@@ -61,10 +61,15 @@ def render_budgets(budgets: Sequence[BudgetStatus]) -> RenderableType:
 
 def budget_words(budget: Budget) -> str:
     """`user ann, $5.00 per day`."""
-    per = "in total" if budget.period.value == "total" else f"per {budget.period.value}"
     kind = "" if budget.hard else ", a warning only"
     at = f", alerts at {', '.join(map(str, budget.thresholds))} %" if budget.thresholds else ""
-    return f"{one_line(str(budget.scope))}, {dollars(budget.limit_usd)} {per}{kind}{at}"
+    return f"{one_line(str(budget.scope))}, {_limit(budget)}{kind}{at}"
+
+
+def _limit(budget: Budget) -> str:
+    """`$5.00 per day`."""
+    per = "in total" if budget.period.value == "total" else f"per {budget.period.value}"
+    return f"{dollars(budget.limit_usd)} {per}"
 
 
 def _facts(report: CostReport) -> list[tuple[str, str]]:
@@ -108,20 +113,16 @@ def _month(forecast: Forecast) -> str:
 
 
 def _rows(report: CostReport) -> RenderableType:
+    """The names of a row share a column: each in one of its own would leave none of them room."""
     first = report.rows[0]
-    names = [*(["Time"] if first.period else []), *(name.capitalize() for name in first.group)]
-    table = new_table(*names, *NUMBERS)
-    _fold_names(table, numbers=range(len(names), len(names) + len(NUMBERS)))
+    names = ", ".join(first.group).capitalize()
+    table = new_table(*(["Time"] if first.period else []), *([names] if names else []), numbers=NUMBERS)
+    if first.period:
+        table.columns[0].no_wrap = True
     for row in report.rows:
-        table.add_row(*([row.period] if row.period else []), *map(_nobody, row.group.values()), *_numbers(row))
+        whom = ", ".join(map(_nobody, row.group.values()))
+        table.add_row(*([row.period] if first.period else []), *([whom] if names else []), *_numbers(row))
     return table
-
-
-def _fold_names(table: Table, *, numbers: range) -> None:
-    """Where there is not room for all, what is in two lines is a name: half a number reads as another."""
-    for place, column in enumerate(table.columns):
-        column.no_wrap = place in numbers
-        column.justify = "right" if place in numbers else "left"
 
 
 def _numbers(row: CostRow) -> tuple[str, ...]:
@@ -131,8 +132,7 @@ def _numbers(row: CostRow) -> tuple[str, ...]:
         f"{row.output_tokens:,}",
         dollars(row.cost_usd),
         f"{row.share:.0%}",
-        "" if row.before_usd is None else dollars(row.before_usd),
-        _change(row.change),
+        "new" if row.before_usd == 0 and row.cost_usd else _change(row.change),
     )
 
 
@@ -140,19 +140,18 @@ def _add_standing(table: Table, budget: Budget, standing: Standing) -> None:
     used = (standing.spent_usd + standing.reserved_usd) / budget.limit_usd if budget.limit_usd else FULL
     style = "red" if used >= FULL else "yellow" if used >= NEAR else ""
     whom = ", ".join(f"{name} {value}" for name, value in standing.subject.items()) or str(budget.scope)
+    besides = [f"{dollars(standing.reserved_usd)} reserved"] if standing.reserved_usd else []
+    besides += [f"{standing.refused:,} refused"] if standing.refused else []
     table.add_row(
-        *_named(budget, whom),
+        *_named(budget, Text.assemble(one_line(whom), *((f"\n{fact}", "dim") for fact in besides))),
         dollars(standing.spent_usd),
-        dollars(standing.reserved_usd) if standing.reserved_usd else "",
         Text(f"{used:.0%}", style=style),
-        f"{standing.refused:,}" if standing.refused else "",
         moment(standing.window.end) if standing.window.end else "never",
     )
 
 
-def _named(budget: Budget, whom: str) -> tuple[str, ...]:
-    limit = dollars(budget.limit_usd) + ("" if budget.hard else " (warn)")
-    return budget.id[:SHORT_ID], one_line(whom), budget.period.value, limit
+def _named(budget: Budget, whom: Text) -> tuple[str, Text, str]:
+    return budget.id[:SHORT_ID], whom, _limit(budget) + ("" if budget.hard else " (warns)")
 
 
 def _alert(alert: Alert) -> str:

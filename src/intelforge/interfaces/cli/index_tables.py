@@ -22,17 +22,18 @@ from intelforge.interfaces.cli.wording import amount, counts, duration
 
 
 def render_versions(versions: Sequence[VersionStatus]) -> RenderableType:
-    """A row for each: its state, its store, whose vectors, and how far it has come."""
-    found = new_table("Version", "State", "Store", "Vectors of", "Chunks", "Embedded", "Since")
+    """A row for each: its state, its store with whose vectors, and how far it has come."""
+    found = new_table("Version", "State", "Store, embedder", numbers=("Chunks", "Embedded"))
+    found.add_column("Since", overflow="fold", min_width=len("2026-01-31"))
     for status in versions:
         version = status.version
         style = "bold" if version.state.value == "live" else ""
+        vectors = one_line(version.embedder) if version.model else "no vectors yet"
         found.add_row(
             str(version.number),
             Text(version.state.value, style=style),
-            Text(one_line(version.url), overflow="fold"),
-            Text(one_line(version.embedder if version.model else "none yet"), overflow="fold"),
-            f"{status.chunks:,}/{status.wanted:,}",
+            Text.assemble(one_line(version.url), (f"\n{vectors}", "dim"), overflow="fold"),
+            f"{status.chunks:,}" if status.chunks == status.wanted else f"{status.chunks:,}\nof {status.wanted:,}",
             f"{status.embedded:,}",
             moment(version.live_at or version.created_at),
         )

@@ -11,12 +11,19 @@ if TYPE_CHECKING:
     import asyncio
 
 
+STOPPING = "stopping after the running batch; press Ctrl-C again to stop at once"
+
+
 class Interrupts:
     """Counts interrupts while `watching`. Without a `stop` the first one cancels."""
 
-    def __init__(self, *, stop: Callable[[], None] | None = None, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, *, stop: Callable[[], None] | None = None, say: Callable[[str], None], stopping: str = STOPPING
+    ) -> None:
+        """The first one is answered with `stopping`."""
         self.stop = stop
         self._say = say
+        self._stopping = stopping
         self.stopped = False
         """whether a clean stop was asked for"""
 
@@ -45,5 +52,5 @@ class Interrupts:
             task.cancel()
             return
         self.stopped = True
-        self._say("stopping after the running batch; press Ctrl-C again to stop at once")
+        self._say(self._stopping)
         self.stop()

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from rich.bar import Bar
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from intelforge.core.model_reports import (
@@ -22,7 +21,7 @@ from intelforge.interfaces.cli.wording import duration
 
 ROWS: int = 15
 """of models that fit, in a recommendation"""
-BAR: int = 30
+BAR: int = 16
 """columns of the longest bar"""
 UNKNOWN = "?"
 
@@ -31,16 +30,16 @@ def render_cards(cards: Sequence[ModelCard]) -> RenderableType:
     """A row for each model; what is not known is a question mark."""
     if not cards:
         return Text("No model is named in the settings, and none was probed. Try: intelforge models facts openai:gpt-5")
-    table = new_table("Model", "Context", "Reads", "Tools", "JSON", "In $/M", "Out $/M", "Memory")
+    table = new_table("Model", "Reads", "Tools", "JSON", numbers=("Context", "$/M in", "$/M out", "Memory"))
     for card in cards:
         prices = card.prices
         more = "+" if prices and prices.tiered else ""
         table.add_row(
             one_line(card.name),
-            f"{card.context_window:,}" if card.context_window else UNKNOWN,
             ", ".join(card.modalities) or UNKNOWN,
             _able(card.tools),
             _able(card.json_schema),
+            f"{card.context_window:,}" if card.context_window else UNKNOWN,
             f"{_price(prices.input)}{more}" if prices else UNKNOWN,
             f"{_price(prices.output)}{more}" if prices else UNKNOWN,
             f"{card.memory_gb:.1f} GB" if card.memory_gb else "",
@@ -48,6 +47,8 @@ def render_cards(cards: Sequence[ModelCard]) -> RenderableType:
     unknown = [one_line(card.name) for card in cards if not card.origins]
     notes = [Text(f"nothing is known of {', '.join(unknown)}")] if unknown else []
     probed = [render_profile(card.profile) for card in cards if card.profile]
+    if any(card.prices and card.prices.tiered for card in cards):
+        notes.append(Text("+ long prompts cost more", style="dim"))
     return Group(table, *notes, *(part for profile in probed for part in (Text(), profile)))
 
 
@@ -95,8 +96,9 @@ def render_recommendation(found: ModelRecommendation) -> RenderableType:
 
 
 def _fitting(models: Sequence[FittingModel], chosen: FittingModel | None) -> RenderableType:
-    table = new_table("Model", "Weights", "Context", "In all", "Tokens/s", "Licence", "Remarks")
-    table.columns[-2].no_wrap = False
+    table = new_table("Model", numbers=("Weights", "Context", "In all", "Tokens/s"))
+    table.add_column("Licence", overflow="fold")
+    table.add_column("Remarks", overflow="fold")
     for one in models:
         remarks = [one.special and f"for {one.special}", "on the graphics card" if one.on_graphics else ""]
         table.add_row(
@@ -110,36 +112,34 @@ def _fitting(models: Sequence[FittingModel], chosen: FittingModel | None) -> Ren
 
 
 def render_bench(report: BenchReport) -> RenderableType:
-    """A row for each model, and bars to compare them by."""
-    table = new_table(
-        "Model", "First token", "p95", "Streamed", "p95", "Whole", "Tokens/s", "Context", "Memory", "Cost"
-    )
+    """How long each model took; below, how fast it writes and what it takes for that."""
+    if not report.models:
+        return Text("Nothing was measured.")
+    times = new_table("Seconds", numbers=("First token", "p95", "Streamed", "p95", "Whole"))
     for one in report.models:
-        table.add_row(
-            one_line(one.model),
-            *map(_seconds, (one.first_token_p50, one.first_token_p95, one.total_p50, one.total_p95)),
-            _seconds(one.batch_total_p50),
-            f"{one.tokens_per_second_p50:,.1f}" if one.tokens_per_second_p50 else "",
-            f"{one.context_use_max:.1%}" if one.context_use_max is not None else UNKNOWN,
-            f"{one.memory_gb:.1f} GB" if one.memory_gb else "",
-            _cost(one.cost_usd),
-        )
+        streamed = (one.first_token_p50, one.first_token_p95, one.total_p50, one.total_p95)
+        times.add_row(one_line(one.model), *map(_seconds, (*streamed, one.batch_total_p50)))
     failures = [
         Text(f"{one_line(one.model)}: {one.failed} of {one.calls} calls failed: {one_line(one.error)}", style="red")
         for one in report.models
         if one.failed
     ]
-    return Group(table, *failures, Text(), _bars(report.models))
+    return Group(times, Text(), _writing(report.models), *failures)
 
 
-def _bars(models: Sequence[BenchSummary]) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
+def _writing(models: Sequence[BenchSummary]) -> RenderableType:
+    table = new_table("Tokens a second", "", numbers=("", "Context", "Memory", "Cost"))
     most = max((one.tokens_per_second_p50 or 0.0 for one in models), default=0.0)
-    if not most:
-        return Text("Nothing was written, so there is nothing to draw.", style="dim")
     for one in models:
         value = one.tokens_per_second_p50 or 0.0
-        table.add_row(one_line(one.model), Bar(most, 0, value, width=BAR), f"{value:,.1f} tokens/s")
+        table.add_row(
+            one_line(one.model),
+            Bar(most, 0, value, width=BAR) if value else "",
+            f"{value:,.1f}" if value else "",
+            f"{one.context_use_max:.1%}" if one.context_use_max is not None else UNKNOWN,
+            f"{one.memory_gb:.1f} GB" if one.memory_gb else "",
+            _cost(one.cost_usd, unknown=UNKNOWN),
+        )
     return table
 
 
@@ -170,9 +170,10 @@ def _price(price: float | None) -> str:
     return UNKNOWN if price is None else f"{price:g}"
 
 
-def _cost(cost: float | None) -> str:
-    return "price not known" if cost is None else f"${cost:.4f}" if cost else "no cost"
+def _cost(cost: float | None, *, unknown: str = "price not known") -> str:
+    return unknown if cost is None else f"${cost:.4f}" if cost else "no cost"
 
 
 def _seconds(seconds: float | None) -> str:
-    return "" if seconds is None else duration(seconds)
+    """To two digits after the point below ten seconds, to one above."""
+    return "" if seconds is None else f"{seconds:,.2f}" if seconds < 10 else f"{seconds:,.1f}"

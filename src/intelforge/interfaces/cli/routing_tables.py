@@ -11,7 +11,7 @@ from intelforge.interfaces.cli.wording import amount, duration
 
 def render_router(found: RouterStatus) -> RenderableType:
     """A row for each model, best first, and how the router behaves."""
-    table = new_table("Model", "Quality", "At first", "Change", "Latency", "$/M in", "$/M out", "Judged")
+    table = new_table("Model", numbers=("Quality", "At first", "Change", "Latency", "$/M in, out", "Judged"))
     for one in sorted(found.models, key=lambda one: (not one.candidate, -one.quality)):
         table.add_row(
             Text(one_line(one.model), overflow="fold", style="" if one.candidate else "dim"),
@@ -19,8 +19,7 @@ def render_router(found: RouterStatus) -> RenderableType:
             f"{one.prior:.2f}",
             f"{one.shift:+.2f}" if one.shift else "–",
             duration(one.latency),
-            "free" if one.local else f"{one.input_price:g}",
-            "free" if one.local else f"{one.output_price:g}",
+            "free" if one.local else f"{one.input_price:g}, {one.output_price:g}",
             f"{one.judged:,}",
         )
     if found.frozen:
@@ -37,25 +36,21 @@ def render_router(found: RouterStatus) -> RenderableType:
 
 
 def render_replay(found: Replay) -> RenderableType:
-    """A row for each policy, the best by the doubly robust estimate first."""
-    table = new_table("Policy", "Doubly robust", "Normalised IPS", "IPS", "$ a call", "Agreed", "Worth")
+    """A row for each policy, the best by the doubly robust estimate first; then what the log alone says of each."""
+    best = new_table("Policy", numbers=("Doubly robust", "$ a call", "Agreed", "Worth"))
+    alone = new_table("By the log alone", numbers=("Normalised IPS", "IPS"))
     for one in sorted(found.policies, key=lambda one: -one.doubly_robust.value):
-        table.add_row(
-            Text(one_line(one.policy), overflow="fold"),
-            _with_interval(one.doubly_robust),
-            _with_interval(one.normalised),
-            _with_interval(one.ips),
-            f"{one.cost.value:.2g}",
-            f"{one.agreed:,}",
-            f"{one.effective:,.0f}",
-        )
+        name = Text(one_line(one.policy), overflow="fold")
+        counts = f"{one.agreed:,}", f"{one.effective:,.0f}"
+        best.add_row(name, _with_interval(one.doubly_robust), f"{one.cost.value:.2g}", *counts)
+        alone.add_row(name, _with_interval(one.normalised), _with_interval(one.ips))
     cost = f"${found.logged_cost.value:.2g}"
     logged = f"{amount(found.calls, 'judged calls')} scored {_with_interval(found.logged)} at {cost} each."
     meaning = (
         "In brackets the 95 % interval. Agreed: calls that the policy would have given to the same model; worth: how "
         "many calls its estimate by IPS rests on. Where that is small, look at the doubly robust one alone."
     )
-    return Group(Text(logged), table, Text(meaning, style="dim"))
+    return Group(Text(logged), Text(), best, Text(), alone, Text(), Text(meaning, style="dim"))
 
 
 def _with_interval(one: Estimate) -> str:

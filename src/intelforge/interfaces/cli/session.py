@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 
 from intelforge.core.errors import ErrorCode, IntelForgeError
 from intelforge.interfaces.cli.backend import Backend
-from intelforge.interfaces.cli.interrupts import Interrupts
+from intelforge.interfaces.cli.interrupts import STOPPING, Interrupts
 from intelforge.interfaces.cli.schema import plain
 
 if TYPE_CHECKING:
@@ -83,31 +83,40 @@ class Session:
 
         return self.run(opened)
 
+    def use_at_length(self, work: "Callable[[Workspace, ProgressDisplay], Awaitable[T]]") -> T:
+        """Like `use`, for long work: with progress bars."""
+        return self.run(lambda: self._at_length(work))
+
     def use_until_stopped(
         self,
         work: "Callable[[Workspace, ProgressDisplay], Awaitable[T]]",
         show: Callable[[T], None] = lambda result: None,
         *,
         then: str,
+        stopping: str = STOPPING,
+        stopped: str = "stopped; nothing is lost. Go on with",
     ) -> None:
-        """Like `use`, for long work: with progress bars, and Ctrl-C first asks the workspace to stop cleanly.
+        """Like `use_at_length`, for work that stops cleanly: the first Ctrl-C asks the workspace to, with `stopping`.
 
-        Once stopped, it says how to go on (the command `then`) and the process ends with the code of an interrupt.
+        Once it has stopped, its result is shown, then what `stopped` says of it with the command `then`, and the
+        process ends with the code of an interrupt.
         """
+        interrupts = Interrupts(say=self.say, stopping=stopping)
+        show(self.run(lambda: self._at_length(work, interrupts), interrupts=interrupts, then=then))
+        if interrupts.stopped:
+            self.say(f"{stopped}: {self.command(then)}")
+            raise typer.Exit(130)
+
+    async def _at_length(
+        self, work: "Callable[[Workspace, ProgressDisplay], Awaitable[T]]", interrupts: Interrupts | None = None
+    ) -> T:
         from intelforge.interfaces.cli.progress import progress_bars  # only long work draws them
 
-        interrupts = Interrupts(say=self.say)
-
-        async def opened() -> T:
-            async with self.open() as workspace:
+        async with self.open() as workspace:
+            if interrupts:
                 interrupts.stop = workspace.stop
-                with progress_bars(self.errors, shown=not self.json) as display:
-                    return await work(workspace, display)
-
-        show(self.run(opened, interrupts=interrupts, then=then))
-        if interrupts.stopped:
-            self.say(f"stopped; nothing is lost. Go on with: {self.command(then)}")
-            raise typer.Exit(130)
+            with progress_bars(self.errors, shown=not self.json) as display:
+                return await work(workspace, display)
 
     def run(
         self, work: Callable[[], Awaitable[T]], *, interrupts: Interrupts | None = None, then: str | None = None

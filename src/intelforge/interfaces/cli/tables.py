@@ -25,7 +25,8 @@ from intelforge.interfaces.cli.wording import amount, counts, duration
 SHOWN_FAILURES = 20
 SHORT_ID = 8
 """characters of a source's id; commands take any beginning of it"""
-_STATES = tuple(ItemState)
+_WHOLE = {"Source", "Kind", "State", "Setting", "Budget"}
+"""columns of short words that commands take: never folded"""
 
 
 def render_added(sources: Sequence[Source], current: Path) -> RenderableType:
@@ -49,16 +50,14 @@ def render_sources(sources: Sequence[SourceStatus], current: Path) -> Renderable
     table = new_table("Source", "Kind", "Location")
     if limited := any(status.source.local_models_only for status in sources):
         table.add_column("Models", no_wrap=True)
-    states = [state for state in _STATES if any(status.items.get(state) for status in sources)]
-    for state in states:
-        table.add_column(state.value.capitalize(), justify="right", no_wrap=True)
+    table.add_column("Items", overflow="fold", min_width=len("12,000 pending,"))
     table.add_column("Last sync", overflow="fold", min_width=len("2026-01-31"))
     for status in sources:
         models = [_models(status.source)] if limited else []
-        numbers = [f"{status.items.get(state, 0):,}" for state in states]
+        items = counts({state.value: status.items.get(state, 0) for state in ItemState}) or "none yet"
         location = Text(place(status.source.uri, current), overflow="fold")
         named = (status.source.id[:SHORT_ID], status.source.kind.value, location)
-        table.add_row(*named, *models, *numbers, moment(status.last_sync))
+        table.add_row(*named, *models, items, moment(status.last_sync))
     failed = [
         Text(f"{one_line(status.source.uri)}: {one_line(_without(status.source.uri, status.error))}", style="red")
         for status in sources
@@ -145,7 +144,8 @@ def render_settings(settings: Sequence[SettingValue], current: Path) -> Renderab
 
 
 def render_models(models: Sequence[ModelInfo]) -> RenderableType:
-    table = new_table("Model", "Here", "Size", "Dimensions", "Tokens", "Licence")
+    table = new_table("Model", "Here", numbers=("Size", "Dimensions", "Tokens"))
+    table.add_column("Licence", overflow="fold")
     for model in models:
         here = Text("yes", style="green") if model.present else Text("no", style="yellow")
         size = amount(model.size_bytes, "bytes") if model.size_bytes else ""
@@ -189,12 +189,16 @@ def render_checks(checks: Sequence[Check]) -> RenderableType:
     return table
 
 
-def new_table(*headers: str) -> Table:
-    """A plain table; its columns fold, but for names."""
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), show_edge=False)
+def new_table(*headers: str, numbers: Sequence[str] = ()) -> Table:
+    """A plain table. Where there is not room for all, names and sentences fold; half a number would read as another.
+
+    `numbers` are further columns, after `headers`.
+    """
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
     for header in headers:
-        whole = header in {"Source", "Kind", "State", "Setting", "Model", "Of", "Budget", "Licence"}
-        table.add_column(header, overflow="fold", no_wrap=whole, min_width=len(header))
+        table.add_column(header, overflow="fold", no_wrap=header in _WHOLE, min_width=len(header))
+    for header in numbers:
+        table.add_column(header, justify="right", no_wrap=True)
     return table
 
 

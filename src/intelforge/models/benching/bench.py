@@ -1,14 +1,17 @@
 """Asks models the same prompts again and again, streamed and whole, and tells how long it took."""
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from intelforge.core.chat import Accounting, ChatRequest, ChatResponse, Done, Message, Role
+from intelforge.core.accounting import accounting_for
+from intelforge.core.chat import ChatRequest, ChatResponse, Done, Message, Role
 from intelforge.core.errors import EgressError, ModelError
 from intelforge.core.model_reports import BenchCall, BenchSummary
+from intelforge.core.stopping import unless_stopped
 from intelforge.models.probing.probe import speed_of
 from intelforge.models.protocol import LanguageModel
 
@@ -26,7 +29,7 @@ class Contestant:
     model: LanguageModel
     window: int | None
     """tokens"""
-    memory: Callable[[], Awaitable[tuple[float | None, str]]]
+    memory: Callable[[], Coroutine[Any, Any, tuple[float | None, str]]]
     """of its server, asked for while the model is loaded"""
 
 
@@ -39,25 +42,31 @@ class Bench:
     max_tokens: int = MAX_TOKENS
     timer: Callable[[], float] = time.perf_counter
     told: Told = field(default=lambda model, done, total: None)
-    stopped: Callable[[], bool] = field(default=lambda: False)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """once set, the running call is cancelled and none is made any more"""
     _done: int = 0
     _total: int = 0
 
     async def run(self, contestants: Sequence[Contestant]) -> tuple[list[BenchSummary], list[BenchCall]]:
-        """Each model in turn, once before it is measured, so that loading it does not count."""
+        """Each model in turn, once before it is measured, so that loading it does not count.
+
+        When stopped, the calls that came to their end, and the models of which there are any.
+        """
         self._total = len(contestants) * (1 + 2 * len(self.prompts) * self.repeat)
         summaries, calls = [], []
         for contestant in contestants:
-            if self.stopped():
-                break
             made = await self._measured(contestant)
-            memory, of = await contestant.memory()
+            if not made:
+                break
+            memory, of = await unless_stopped(contestant.memory(), self.stopping) or (None, "")
             summaries.append(summary(contestant.model.name, made, memory=memory, memory_of=of))
             calls += made
         return summaries, calls
 
     async def _measured(self, contestant: Contestant) -> list[BenchCall]:
-        warmed = await self._call(contestant, prompt=0, repeat=0, streamed=True)
+        warmed = await self._unless_stopped(contestant, prompt=0, repeat=0, streamed=True)
+        if warmed is None:
+            return []
         if warmed.error:
             self._done += 2 * len(self.prompts) * self.repeat
             return [warmed]
@@ -65,10 +74,17 @@ class Bench:
         for repeat in range(1, self.repeat + 1):
             for prompt in range(1, len(self.prompts) + 1):
                 for streamed in (True, False):
-                    if self.stopped():
+                    call = await self._unless_stopped(contestant, prompt=prompt, repeat=repeat, streamed=streamed)
+                    if call is None:
                         return made
-                    made.append(await self._call(contestant, prompt=prompt, repeat=repeat, streamed=streamed))
+                    made.append(call)
         return made
+
+    async def _unless_stopped(
+        self, contestant: Contestant, *, prompt: int, repeat: int, streamed: bool
+    ) -> BenchCall | None:
+        call = self._call(contestant, prompt=prompt, repeat=repeat, streamed=streamed)
+        return await unless_stopped(call, self.stopping)
 
     async def _call(self, contestant: Contestant, *, prompt: int, repeat: int, streamed: bool) -> BenchCall:
         self.told(contestant.model.name, self._done, self._total)
@@ -77,7 +93,7 @@ class Bench:
             messages=(Message.of(Role.USER, self.prompts[max(0, prompt - 1)]),),
             temperature=0.0,
             max_tokens=self.max_tokens,
-            accounting=Accounting(purpose="bench"),
+            accounting=accounting_for("bench"),
         )
         began = self.timer()
         try:

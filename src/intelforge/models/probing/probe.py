@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Final
 
-from intelforge.core.chat import Accounting, ChatRequest, ChatResponse, Done, Message, Role
+from intelforge.core.accounting import accounting_for
+from intelforge.core.chat import ChatRequest, ChatResponse, Done, Message, Role
 from intelforge.core.clock import Clock, utc_now
 from intelforge.core.errors import EgressError, ErrorCode, ModelError
 from intelforge.core.model_reports import Profile, Skill, Trial
@@ -138,4 +139,4 @@ def speed_of(tokens: int, first: float, total: float) -> tuple[float, float]:
 
 
 def _probing(request: ChatRequest) -> ChatRequest:
-    return replace(request, accounting=Accounting(purpose="probe"))
+    return replace(request, accounting=accounting_for("probe"))
