@@ -145,6 +145,7 @@ async def test_replies_are_kept_until_they_are_forgotten(workspace: Workspace, s
     assert [one.cached for one in asked] == [False, True, True]
     assert [one.cost_usd for one in asked[1:]] == [0.0, 0.0]
     assert len(server.requests) == 1
+    assert await workspace.models.clear_cache(dry_run=True) == 1
     assert await workspace.models.clear_cache() == 1
     assert not (await model.complete("Say it.", instructions="Be brief.", purpose="chat")).cached
 

@@ -57,6 +57,9 @@ async def test_it_can_be_frozen_and_carried_to_another_workspace(workspace: Work
     await workspace.routing.export(file)
     (tmp_path / "other").mkdir()
     async with Workspace.open(Workspace.init(tmp_path / "other")) as other:
+        assert (await other.routing.load(file, dry_run=True)).requests == 0
+        with pytest.raises(NotFoundError, match="has not been used"):
+            await other.routing.status()
         loaded = await other.routing.load(file)
         assert loaded.frozen
         assert loaded.models == before.models
@@ -92,8 +95,9 @@ async def test_a_log_of_lines_is_replayed(workspace: Workspace, tmp_path: Path) 
         await workspace.routing.replay(tmp_path / "missing.jsonl")
     with pytest.raises(InvalidInputError, match="no preference"):
         await workspace.routing.replay(file, preferences=("best",))
-    with pytest.raises(InvalidInputError, match="not the state of a router"):
-        await workspace.routing.load(file)
+    for dry_run in (True, False):
+        with pytest.raises(InvalidInputError, match="not the state of a router"):
+            await workspace.routing.load(file, dry_run=dry_run)
 
 
 SAID = "The ferry to Tarn leaves at nine in the morning [1]."

@@ -159,12 +159,12 @@ class Modelling:
         await self._parts.facts.set(CHECK_FACT, write_check(check))
         return check
 
-    async def clear_cache(self) -> int:
-        """Forgets all kept replies; how many there were."""
+    async def clear_cache(self, *, dry_run: bool = False) -> int:
+        """Forgets all kept replies; how many there were, or are."""
         cache = self._parts.lending.cache
         if cache is None:
             return 0
-        cleared = await cache.clear()
+        cleared = await (cache.count() if dry_run else cache.clear())
         if cache.trouble:
             raise ModelError(cache.trouble, hint="see the setting `cache`")
         return cleared

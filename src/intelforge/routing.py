@@ -55,11 +55,14 @@ class Routing:
             ) from error
         return await _status(service)
 
-    async def load(self, path: Path) -> RouterStatus:
-        """Puts what such a file holds in place of all it has learned. Raises NotFoundError, InvalidInputError."""
+    async def load(self, path: Path, *, dry_run: bool = False) -> RouterStatus:
+        """Puts what such a file holds in place of all it has learned, which is given; a dry run only checks the file.
+
+        Raises NotFoundError, InvalidInputError.
+        """
         state = await asyncio.to_thread(_read, path)
         service = await self._service()
-        await service.replace(state)
+        await (service.check(state) if dry_run else service.replace(state))
         return await _status(service)
 
     async def rate(self, call: str, quality: float, *, evaluation: bool = False) -> RouterStatus:

@@ -210,6 +210,6 @@ class FakeModelling(Modelling):
         self.accounted.append(accounting)
         return SIMILARITY
 
-    async def clear_cache(self) -> int:
-        self.calls.append(("forget",))
+    async def clear_cache(self, *, dry_run: bool = False) -> int:
+        self.calls.append(("forget", dry_run))
         return 12

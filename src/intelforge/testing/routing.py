@@ -75,8 +75,8 @@ class FakeRouting(Routing):
         self.calls.append(("export", path))
         return self.found
 
-    async def load(self, path: Path) -> RouterStatus:
-        self.calls.append(("load", path))
+    async def load(self, path: Path, *, dry_run: bool = False) -> RouterStatus:
+        self.calls.append(("load", path, dry_run))
         return self.found
 
     async def replay(self, path: Path | None = None, *, preferences: Sequence[str] = ()) -> Replay:

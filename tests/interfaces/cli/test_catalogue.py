@@ -156,10 +156,16 @@ def test_similar_questions_are_measured(terminal: Terminal) -> None:
     assert terminal.json("models", "similar", "questions.jsonl")["rows"][0]["hit_rate"] == 0.5
 
 
-def test_kept_replies_are_forgotten(terminal: Terminal) -> None:
-    assert terminal.run("models", "forget") == 0
+def test_kept_replies_are_forgotten_once_that_is_agreed_to(terminal: Terminal) -> None:
+    assert terminal.run("models", "forget") == 2
+    assert "add --yes or --dry-run" in terminal.err
+    assert terminal.run("models", "forget", "--dry-run") == 0
+    assert terminal.out == "Would forget 12 kept replies.\n"
+    assert ("forget", False) not in terminal.workspace.models.calls
+    assert terminal.run("models", "forget", "--yes") == 0
     assert terminal.out == "Forgot 12 kept replies.\n"
-    assert terminal.json("models", "forget") == {"forgotten": 12}
+    assert ("forget", False) in terminal.workspace.models.calls
+    assert terminal.json("models", "forget", "--dry-run") == {"forgotten": 12, "done": False}
 
 
 def test_what_was_measured_is_shown_although_it_cannot_be_written(terminal: Terminal, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_dropping_asks_and_a_dry_run_drops_nothing(terminal: Terminal) -> None:
     assert terminal.run("index", "drop", "1", "--dry-run") == 0
     assert terminal.out == "Would delete version 1 at lancedb:.intelforge/index.\n"
     assert terminal.json("index", "drop", "1", "--yes")["dropped"] is True
-    assert terminal.workspace.index.calls == [("drop", 1, True), ("drop", 1, False)]
+    assert terminal.workspace.index.calls == [("drop", 1, True)] * 3 + [("drop", 1, False)]
 
 
 def test_going_back_says_what_answers_again(terminal: Terminal) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 from intelforge.testing.terminal import Terminal
@@ -29,8 +30,24 @@ def test_freezing_says_how_to_go_on(terminal: Terminal) -> None:
 
 def test_it_is_carried_away_and_back(terminal: Terminal) -> None:
     assert terminal.run("router", "export", "router.npz") == 0
-    assert terminal.run("router", "import", "router.npz") == 0
-    assert terminal.workspace.routing.calls == [("export", Path("router.npz")), ("load", Path("router.npz"))]
+    assert terminal.out == "Wrote what the router learned from 120 requests to router.npz.\n"
+    assert terminal.run("router", "import", "router.npz", "--yes") == 0
+    file = Path("router.npz")
+    assert terminal.workspace.routing.calls == [("export", file), ("load", file, True), ("load", file, False)]
+
+
+def test_importing_asks_and_a_dry_run_replaces_nothing(terminal: Terminal) -> None:
+    assert terminal.run("router", "import", "router.npz") == 2
+    assert "add --yes or --dry-run" in terminal.err
+    assert terminal.run("router", "import", "router.npz", "--dry-run") == 0
+    assert terminal.out == "Would replace what the router learned from 120 requests with router.npz.\n"
+    assert {call[-1] for call in terminal.workspace.routing.calls} == {True}
+
+
+def test_before_the_first_request_it_says_how_to_use_it(terminal: Terminal) -> None:
+    terminal.workspace.routing.found = replace(terminal.workspace.routing.found, models=())
+    assert terminal.run("router") == 0
+    assert "config set llm router:" in terminal.out
 
 
 def test_a_replay_shows_each_policy_with_its_interval_best_first(terminal: Terminal) -> None:

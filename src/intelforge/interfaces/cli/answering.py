@@ -90,7 +90,8 @@ def ask(
     Example: intelforge ask "How does asyncio.wait_for treat cancellation?" --user ann --team platform
     """
     answer = session.use(
-        lambda workspace: workspace.ask(question, source=source, accounting=accounting(user, team, run))
+        lambda workspace: workspace.ask(question, source=source, accounting=accounting(user, team, run)),
+        doing="Answering",
     )
     output = AskOutput(found=answer.found, text=answer.text, answer=answer)
     session.show(output, lambda: render_answer(answer, Path.cwd()))

@@ -10,6 +10,7 @@ from rich.text import Text
 from intelforge.core.errors import InvalidInputError
 from intelforge.core.model_reports import BenchReport, Preference
 from intelforge.interfaces.cli.accounting import Run, Team, User, accounting
+from intelforge.interfaces.cli.confirming import DryRun, Yes, confirm
 from intelforge.interfaces.cli.files import write_file
 from intelforge.interfaces.cli.model_files import as_csv, as_svg
 from intelforge.interfaces.cli.model_tables import (
@@ -156,14 +157,22 @@ def similar(
     Example: intelforge models similar questions.jsonl
     """
     caller = accounting(user, team, run)
-    found = session.use(lambda workspace: workspace.models.check_similarity(file, accounting=caller))
+    found = session.use(lambda workspace: workspace.models.check_similarity(file, accounting=caller), doing="Comparing")
     session.show(found, lambda: render_similarity(found))
 
 
-def forget(session: Session) -> None:
-    """Forget all replies of language models that are kept in the response cache.
+def forget(session: Session, yes: Yes = False, dry_run: DryRun = False) -> None:
+    """Forget all replies of language models that are kept in the response cache. They cost money again then.
 
-    Example: intelforge models forget
+    Example: intelforge models forget --dry-run
     """
-    count = session.use(lambda workspace: workspace.models.clear_cache())
-    session.show(CacheOutput(forgotten=count), lambda: Text(f"Forgot {count:,} kept replies."))
+    count = session.use(lambda workspace: workspace.models.clear_cache(dry_run=True))
+    if not dry_run:
+        confirm(session, f"Forget {_replies(count)}?", yes=yes)
+        count = session.use(lambda workspace: workspace.models.clear_cache())
+    said = f"{'Would forget' if dry_run else 'Forgot'} {_replies(count)}."
+    session.show(CacheOutput(forgotten=count, done=not dry_run), lambda: Text(said))
+
+
+def _replies(count: int) -> str:
+    return f"{count:,} kept {'reply' if count == 1 else 'replies'}"

@@ -10,11 +10,11 @@ from intelforge.core.clock import utc_now
 from intelforge.core.cost_report import CostQuery, Dimension, Step, moment_of
 from intelforge.core.costs import Budget, Period, Scope
 from intelforge.core.errors import InvalidInputError
+from intelforge.interfaces.cli.confirming import DryRun, Yes, confirm
 from intelforge.interfaces.cli.cost_tables import budget_words, render_budgets, render_costs
 from intelforge.interfaces.cli.sanitize import one_line
 from intelforge.interfaces.cli.schema import BudgetOutput, BudgetsOutput, CostOutput, RemovedBudget
-from intelforge.interfaces.cli.session import Session, command, group
-from intelforge.interfaces.cli.sources import confirm
+from intelforge.interfaces.cli.session import Session, command, first_sentence, group
 
 BUDGET_HELP = """Say what model calls may cost. Without a further word, list the budgets and how far they are used.
 
@@ -25,7 +25,7 @@ Name = str | None
 
 def register(app: typer.Typer) -> None:
     command(app)(cost)
-    budget = typer.Typer(help=BUDGET_HELP)
+    budget = typer.Typer(help=BUDGET_HELP, short_help=first_sentence(BUDGET_HELP))
     group(budget)(list_budgets)
     command(budget, "list")(list_budgets)
     command(budget, "set")(set_budget)
@@ -122,8 +122,8 @@ def set_budget(
 def remove_budget(
     session: Session,
     budget: Annotated[str, typer.Argument(metavar="ID", help="The budget, as budget list names it.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", metavar="", help="Only say what would be removed.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Remove a budget with its alerts. What was spent stays on record.
 

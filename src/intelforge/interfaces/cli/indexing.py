@@ -7,6 +7,7 @@ import typer
 from rich.text import Text
 
 from intelforge.core.reports import BuildReport
+from intelforge.interfaces.cli.confirming import DryRun, Yes, confirm
 from intelforge.interfaces.cli.index_tables import (
     render_built,
     render_stats,
@@ -17,20 +18,16 @@ from intelforge.interfaces.cli.index_tables import (
 )
 from intelforge.interfaces.cli.sanitize import one_line
 from intelforge.interfaces.cli.schema import DroppedVersion, IndexVersionsOutput, RollbackOutput, TuningOutput
-from intelforge.interfaces.cli.session import Session, command, group
-from intelforge.interfaces.cli.sources import confirm
+from intelforge.interfaces.cli.session import Session, command, first_sentence, group
 
 INDEX_HELP = """Look after the search index: versions, moving, checking, tuning. Without a further word, list versions.
 
 Example: intelforge index
 """
 
-DryRun = Annotated[bool, typer.Option("--dry-run", metavar="", help="Only say what would be done.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask.")]
-
 
 def register(app: typer.Typer) -> None:
-    index = typer.Typer(help=INDEX_HELP)
+    index = typer.Typer(help=INDEX_HELP, short_help=first_sentence(INDEX_HELP))
     group(index)(versions)
     command(index, "versions")(versions)
     command(index, "stats")(stats)
@@ -68,7 +65,7 @@ def verify(session: Session, dry_run: DryRun = False) -> None:
 
     Example: intelforge index verify --dry-run
     """
-    found = session.use(lambda workspace: workspace.index.verify(dry_run=dry_run))
+    found = session.use(lambda workspace: workspace.index.verify(dry_run=dry_run), doing="Comparing")
     session.show(found, lambda: render_verification(found))
     if dry_run and not found.agrees:
         raise typer.Exit(1)
@@ -79,7 +76,7 @@ def tune(session: Session, dry_run: DryRun = False) -> None:
 
     Example: intelforge index tune --dry-run
     """
-    found = session.use(lambda workspace: workspace.index.tune(apply=not dry_run))
+    found = session.use(lambda workspace: workspace.index.tune(apply=not dry_run), doing="Measuring")
     session.show(TuningOutput(tuning=found, applied=not dry_run), lambda: render_tuning(found, applied=not dry_run))
 
 
@@ -131,10 +128,11 @@ def drop(
 
     Example: intelforge index drop 1 --yes
     """
-    if not dry_run:
-        confirm(session, f"Delete version {number} of the index?", yes=yes)
-    found = session.use(lambda workspace: workspace.index.drop(number, dry_run=dry_run))
+    found = session.use(lambda workspace: workspace.index.drop(number, dry_run=True))
     what = f"version {found.number} at {one_line(found.url)}"
+    if not dry_run:
+        confirm(session, f"Delete {what} of the index?", yes=yes)
+        session.use(lambda workspace: workspace.index.drop(number))
     output = DroppedVersion(version=found, dropped=not dry_run)
     session.show(output, lambda: Text(f"Would delete {what}." if dry_run else f"Deleted {what}."))
 

@@ -27,7 +27,7 @@ def check(
 
     Example: intelforge models check openai:gpt-4o-mini ollama:qwen3:8b
     """
-    checks = tuple(session.use(lambda workspace: workspace.check_models(*(names or ()))))
+    checks = tuple(session.use(lambda workspace: workspace.check_models(*(names or ())), doing="Asking"))
     output = ModelChecksOutput(ok=all(one.ok for one in checks), checks=checks)
     session.show(output, lambda: render_model_checks(checks))
     if not output.ok:

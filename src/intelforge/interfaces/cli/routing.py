@@ -4,10 +4,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from intelforge.core.routing import RouterStatus
+from intelforge.interfaces.cli.confirming import DryRun, Yes, confirm
 from intelforge.interfaces.cli.routing_tables import render_replay, render_router
-from intelforge.interfaces.cli.session import Session, command, group
+from intelforge.interfaces.cli.sanitize import one_line
+from intelforge.interfaces.cli.session import Session, command, first_sentence, group
+from intelforge.interfaces.cli.wording import amount
 
 ROUTER_HELP = """Look after what chooses a model for each request. Without a further word, show what it knows.
 
@@ -16,7 +20,7 @@ Example: intelforge router
 
 
 def register(app: typer.Typer) -> None:
-    router = typer.Typer(help=ROUTER_HELP)
+    router = typer.Typer(help=ROUTER_HELP, short_help=first_sentence(ROUTER_HELP))
     group(router)(show)
     command(router, "show")(show)
     command(router, "freeze")(freeze)
@@ -60,17 +64,27 @@ def export(
 
     Example: intelforge router export router.npz
     """
-    _show(session, session.use(lambda workspace: workspace.routing.export(file)))
+    found = session.use(lambda workspace: workspace.routing.export(file))
+    said = f"Wrote {_learned(found)} to {one_line(str(file))}."
+    session.show(found, lambda: Text(said))
 
 
 def load(
     session: Session,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file made by router export.")],
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Put what such a file holds in place of what the router has learned here.
 
-    Example: intelforge router import router.npz
+    Example: intelforge router import router.npz --dry-run
     """
+    found = session.use(lambda workspace: workspace.routing.load(file, dry_run=True))
+    what = f"{_learned(found)} with {one_line(str(file))}"
+    if dry_run:
+        session.show(found, lambda: Text(f"Would replace {what}."))
+        return
+    confirm(session, f"Replace {what}?", yes=yes)
     _show(session, session.use(lambda workspace: workspace.routing.load(file)))
 
 
@@ -106,8 +120,14 @@ def replay(
 
     Example: intelforge router replay calls.jsonl --preference cheap
     """
-    found = session.use(lambda workspace: workspace.routing.replay(log, preferences=tuple(preference or ())))
+    found = session.use(
+        lambda workspace: workspace.routing.replay(log, preferences=tuple(preference or ())), doing="Replaying"
+    )
     session.show(found, lambda: render_replay(found))
+
+
+def _learned(found: RouterStatus) -> str:
+    return f"what the router learned from {amount(found.requests, 'requests')}"
 
 
 def _show(session: Session, found: RouterStatus) -> None:

@@ -11,6 +11,8 @@ from intelforge.interfaces.cli.wording import amount, duration
 
 def render_router(found: RouterStatus) -> RenderableType:
     """A row for each model, best first, and how the router behaves."""
+    if not found.models:
+        return Text("No request has gone through the router yet. To use it: intelforge config set llm router:")
     table = new_table("Model", numbers=("Quality", "At first", "Change", "Latency", "$/M in, out", "Judged"))
     for one in sorted(found.models, key=lambda one: (not one.candidate, -one.quality)):
         table.add_row(

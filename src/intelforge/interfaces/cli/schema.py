@@ -257,7 +257,9 @@ class CacheOutput:
     """What was done to the response cache."""
 
     forgotten: int
-    """replies"""
+    """replies, or how many would be"""
+    done: bool
+    """false for a dry run"""
 
 
 OUTPUTS: Mapping[str, type] = {

@@ -1,5 +1,6 @@
 """One run of a command: its global options, its streams, and the way to the workspace."""
 
+import contextlib
 import dataclasses
 import functools
 import inspect
@@ -74,12 +75,13 @@ class Session:
     def open(self) -> "Workspace":
         return self.load().open(self.folder)
 
-    def use(self, work: "Callable[[Workspace], Awaitable[T]]") -> T:
-        """Opens the workspace and awaits `work` on it. Ctrl-C cancels it."""
+    def use(self, work: "Callable[[Workspace], Awaitable[T]]", *, doing: str = "") -> T:
+        """Opens the workspace and awaits `work` on it. Ctrl-C cancels it. A terminal shows what it is `doing`."""
 
         async def opened() -> T:
-            async with self.open() as workspace:
-                return await work(workspace)
+            with self._waiting(doing):
+                async with self.open() as workspace:
+                    return await work(workspace)
 
         return self.run(opened)
 
@@ -106,6 +108,11 @@ class Session:
         if interrupts.stopped:
             self.say(f"{stopped}: {self.command(then)}")
             raise typer.Exit(130)
+
+    def _waiting(self, doing: str) -> contextlib.AbstractContextManager[object]:
+        if not doing or self.json or not self.errors.is_terminal:
+            return contextlib.nullcontext()
+        return self.errors.status(f"{doing} …", spinner="dots" if self.errors.encoding.startswith("utf") else "line")
 
     async def _at_length(
         self, work: "Callable[[Workspace, ProgressDisplay], Awaitable[T]]", interrupts: Interrupts | None = None
@@ -144,7 +151,8 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Handler[P]],
     """Registers a handler as a command that takes the global options too, wherever they stand in the line."""
 
     def register(handler: Handler[P]) -> Handler[P]:
-        app.command(name or handler.__name__)(with_global_options(handler))
+        summary = first_sentence(handler.__doc__ or "")
+        app.command(name or handler.__name__, short_help=summary)(with_global_options(handler))
         return handler
 
     return register
@@ -162,6 +170,13 @@ def group(app: typer.Typer) -> Callable[[Callable[[Session], None]], None]:
         app.callback(invoke_without_command=True)(called)
 
     return register
+
+
+def first_sentence(text: str) -> str:
+    """What a list of commands says of one: all of its first sentence, where the framework would cut it short."""
+    paragraph, _, _ = text.partition("\n\n")
+    sentence, _, _ = " ".join(paragraph.split()).partition(". ")
+    return f"{sentence.rstrip('.')}."
 
 
 def add_globals(context: typer.Context, *, folder: Path | None, json: bool, debug: bool) -> Session:

@@ -12,7 +12,7 @@ from intelforge.interfaces.cli import catalogue
 from intelforge.interfaces.cli import models as language_models
 from intelforge.interfaces.cli.sanitize import one_line
 from intelforge.interfaces.cli.schema import InitOutput, ModelsOutput, SettingsOutput
-from intelforge.interfaces.cli.session import Session, command, group
+from intelforge.interfaces.cli.session import Session, command, first_sentence, group
 from intelforge.interfaces.cli.tables import render_models, render_settings
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
@@ -33,12 +33,12 @@ def register_init(app: typer.Typer) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    config = typer.Typer(help=CONFIG_HELP)
+    config = typer.Typer(help=CONFIG_HELP, short_help=first_sentence(CONFIG_HELP))
     group(config)(show_settings)
     command(config, "show")(show_settings)
     command(config, "set")(set_setting)
     app.add_typer(config, name="config")
-    models = typer.Typer(help=MODELS_HELP)
+    models = typer.Typer(help=MODELS_HELP, short_help=first_sentence(MODELS_HELP))
     group(models)(list_models)
     command(models, "list")(list_models)
     command(models, "pull")(pull)

@@ -7,12 +7,12 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from intelforge.core.errors import InvalidInputError
 from intelforge.core.reports import SourceStatus
 from intelforge.core.values import SourceKind
+from intelforge.interfaces.cli.confirming import DryRun, Yes, confirm
 from intelforge.interfaces.cli.sanitize import one_line
 from intelforge.interfaces.cli.schema import AddOutput, RemoveOutput, SourceOutput, SourcesOutput
-from intelforge.interfaces.cli.session import Session, command, group
+from intelforge.interfaces.cli.session import Session, command, first_sentence, group
 from intelforge.interfaces.cli.tables import render_added, render_sources
 from intelforge.interfaces.cli.wording import counts
 
@@ -27,7 +27,7 @@ Example: intelforge sources
 
 def register(app: typer.Typer) -> None:
     command(app)(add)
-    sources = typer.Typer(help=SOURCES_HELP)
+    sources = typer.Typer(help=SOURCES_HELP, short_help=first_sentence(SOURCES_HELP))
     group(sources)(list_sources)
     command(sources, "list")(list_sources)
     command(sources, "set")(set_source)
@@ -89,8 +89,8 @@ def set_source(
 def remove(
     session: Session,
     source: Annotated[str, typer.Argument(metavar="ID_OR_URI", help="The source, as sources list names it.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", metavar="", help="Only say what would be removed.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Remove a source and its documents. The original files stay as they are.
 
@@ -103,15 +103,6 @@ def remove(
         session.use(lambda workspace: workspace.remove(found.source.id))
     output = RemoveOutput(source=found, removed=not dry_run)
     session.show(output, lambda: Text(f"Would remove {what}." if dry_run else f"Removed {what}."))
-
-
-def confirm(session: Session, question: str, *, yes: bool) -> None:
-    """Returns when the reader agrees. Raises InvalidInputError when nobody can be asked, Abort on a no."""
-    if yes:
-        return
-    if session.json or not session.errors.is_terminal:
-        raise InvalidInputError("removing needs a yes, and nobody can be asked here", hint="add --yes or --dry-run")
-    typer.confirm(question, abort=True, err=True)
 
 
 async def _find(workspace: "Workspace", source: str) -> SourceStatus:

@@ -89,6 +89,10 @@ class ResponseCache:
         """Forgets all replies, of everyone; how many there were."""
         return await self._store.clear()
 
+    async def count(self) -> int:
+        """How many replies are kept, of everyone."""
+        return await self._store.count()
+
     async def close(self) -> None:
         await self._store.close()
 

@@ -142,9 +142,13 @@ class RouterService:
 
     async def replace(self, state: bytes) -> None:
         """Puts what `exported` gave in place of all that was learned, in every process. Raises as `restore` does."""
-        await asyncio.to_thread(restore, Router((), self.router.options), state)
+        await self.check(state)
         await self._log.replace(state)
         await self.follow()
+
+    async def check(self, state: bytes) -> None:
+        """Raises as `restore` does when `replace` would."""
+        await asyncio.to_thread(restore, Router((), self.router.options), state)
 
     async def follow(self) -> list[Alarm]:
         """Takes in what was put on record since, by whichever process; says which models are not what they were."""
