@@ -59,7 +59,8 @@ A value is looked for in this order; the first one found wins:
 3. `{FILE_NAME}` in the workspace's folder;
 4. the default.
 
-`intelforge config show` prints every value and where it came from; `intelforge config set NAME VALUE` changes the file.
+`intelforge config show` prints every value and where it came from, `intelforge config show NAME` what one means;
+`intelforge config set NAME VALUE` changes the file.
 Paths are relative to the workspace's folder. In the file a list is a TOML array; on the command line and in the
 environment its parts are separated by commas.
 """

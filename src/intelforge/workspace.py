@@ -57,7 +57,9 @@ FAILURES_SHOWN = 1000
 
 Report = Callable[[Progress], None]
 
-_TEMPLATE = "# The settings of this IntelForge workspace. `intelforge config show` lists every one with its meaning.\n"
+_TEMPLATE = (
+    "# The settings of this IntelForge workspace. `intelforge config show` lists them; with NAME, what one means.\n"
+)
 
 
 class Workspace:

@@ -98,6 +98,7 @@ def test_an_ollama_elsewhere_is_not_local() -> None:
 def test_a_compatible_model_is_known_by_its_server_and_asked_by_its_own_name(url: str, name: str) -> None:
     target = read_target(url, environment={})
     assert target.name == named(url) == name
+    assert named("mock:") == "mock:"
     assert target.wire_name == url.partition("#")[2]
 
 

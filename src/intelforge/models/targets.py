@@ -107,7 +107,7 @@ def read_target(url: str, *, environment: Mapping[str, str] = os.environ) -> Tar
 def named(model: str) -> str:
     """The name of a model that is given by its name or, where it has one, its address. Raises ConfigError."""
     provider, _, name = model.partition(":")
-    if not (provider and name):
+    if not ((provider and name) or model.startswith(f"{SCRIPTED}:")):
         raise ConfigError(f"{model!r} names no provider", hint=f"write it as PROVIDER:MODEL; {KNOWN}")
     if provider == COMPATIBLE.scheme and "/" not in name:
         raise ConfigError(

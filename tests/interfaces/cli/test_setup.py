@@ -42,3 +42,17 @@ def test_models_pull_fetches_the_default_model(terminal: Terminal) -> None:
 def test_unknown_model_is_refused_with_the_known_ones(terminal: Terminal) -> None:
     assert terminal.run("models", "pull", "moon") == 4
     assert terminal.err == "error: there is no model 'moon'; known: all-MiniLM-L6-v2\n"
+
+
+def test_settings_that_are_named_are_shown_with_what_they_mean(terminal: Terminal) -> None:
+    assert terminal.run("config", "show", "embedder", "jobs") == 0
+    assert terminal.out.splitlines() == [
+        "embedder = none:  from /data/intelforge.toml",
+        "Jobs. Default: dbos:.",
+        "",
+        "jobs = dbos:",
+        "Jobs. Default: dbos:.",
+    ]
+    assert [one["name"] for one in terminal.json("config", "show", "jobs")["settings"]] == ["jobs"]
+    assert terminal.run("config", "show", "wrokers") == 4
+    assert terminal.err == "error: there is no setting 'wrokers'; see: intelforge config show\n"

@@ -13,7 +13,7 @@ from intelforge.interfaces.cli import models as language_models
 from intelforge.interfaces.cli.sanitize import one_line
 from intelforge.interfaces.cli.schema import InitOutput, ModelsOutput, SettingsOutput
 from intelforge.interfaces.cli.session import Session, command, first_sentence, group
-from intelforge.interfaces.cli.tables import render_models, render_settings
+from intelforge.interfaces.cli.tables import render_meanings, render_models, render_settings
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 CONFIG_HELP = """Show and change settings. Without a further word, show them.
@@ -34,7 +34,7 @@ def register_init(app: typer.Typer) -> None:
 
 def register(app: typer.Typer) -> None:
     config = typer.Typer(help=CONFIG_HELP, short_help=first_sentence(CONFIG_HELP))
-    group(config)(show_settings)
+    group(config)(list_settings)
     command(config, "show")(show_settings)
     command(config, "set")(set_setting)
     app.add_typer(config, name="config")
@@ -67,13 +67,29 @@ def init(
     )
 
 
-def show_settings(session: Session) -> None:
-    """Show every setting, its value and its origin. Secrets are never shown.
-
-    Example: intelforge config show
-    """
+def list_settings(session: Session) -> None:
     settings = session.open().settings()
     session.show(SettingsOutput(settings=tuple(settings)), lambda: render_settings(settings, Path.cwd()))
+
+
+def show_settings(
+    session: Session,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME…", help="These settings, with what they mean; else all.")
+    ] = None,
+) -> None:
+    """Show settings, their values and their origins. Secrets are never shown.
+
+    Example: intelforge config show llm llm_timeout
+    """
+    if not names:
+        list_settings(session)
+        return
+    known = {setting.name: setting for setting in session.open().settings()}
+    if unknown := [name for name in names if name not in known]:
+        raise NotFoundError(f"there is no setting {unknown[0]!r}", hint="see: intelforge config show")
+    settings = [known[name] for name in names]
+    session.show(SettingsOutput(settings=tuple(settings)), lambda: render_meanings(settings, Path.cwd()))
 
 
 def set_setting(

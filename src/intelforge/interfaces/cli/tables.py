@@ -143,6 +143,17 @@ def render_settings(settings: Sequence[SettingValue], current: Path) -> Renderab
     return table
 
 
+def render_meanings(settings: Sequence[SettingValue], current: Path) -> RenderableType:
+    """Each setting with what it means and what it is unless it is set."""
+    parts: list[RenderableType] = []
+    for setting in settings:
+        value, default = one_line(setting.value), one_line(setting.default)
+        facts = f"{one_line(setting.description)} Default: {default or 'none'}."
+        origin = "" if setting.origin == "default" else f"  from {place(setting.origin, current)}"
+        parts += [Text.assemble((f"{setting.name} = {value}", "bold"), (origin, "dim")), Text(facts), Text()]
+    return Group(*parts[:-1])
+
+
 def render_models(models: Sequence[ModelInfo]) -> RenderableType:
     table = new_table("Model", "Here", numbers=("Size", "Dimensions", "Tokens"))
     table.add_column("Licence", overflow="fold")
