@@ -30,7 +30,7 @@ def test_without_a_yes_and_nobody_to_ask_nothing_is_removed(terminal: Terminal, 
     assert ("remove", "s1") not in terminal.workspace.calls
 
 
-@pytest.mark.parametrize(("reply", "code", "removed"), [("y\n", 0, True), ("n\n", 130, False), ("", 130, False)])
+@pytest.mark.parametrize(("reply", "code", "removed"), [("y\n", 0, True), ("n\n", 1, False), ("", 130, False)])
 def test_on_a_terminal_it_asks_first(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, reply: str, code: int, removed: bool
 ) -> None:

@@ -12,9 +12,11 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask."
 
 
 def confirm(session: Session, question: str, *, yes: bool) -> None:
-    """Returns when the reader agrees. Raises InvalidInputError when nobody can be asked, Abort on a no."""
+    """Returns when the reader agrees. Raises InvalidInputError when nobody can be asked, Exit on a no."""
     if yes:
         return
     if session.json or not session.errors.is_terminal:
         raise InvalidInputError("this needs a yes, and nobody can be asked here", hint="add --yes or --dry-run")
-    typer.confirm(question, abort=True, err=True)
+    if not typer.confirm(question, err=True):
+        session.say("nothing was done")
+        raise typer.Exit(1)
