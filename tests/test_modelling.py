@@ -10,7 +10,7 @@ import pydantic_ai.models
 import pytest
 
 from intelforge import Workspace
-from intelforge.core.chat import ChatRequest, Message, Role
+from intelforge.core.chat import Accounting, ChatRequest, Message, Role
 from intelforge.core.errors import ConfigError, ErrorCode, InvalidInputError, ModelError, NotFoundError
 from intelforge.core.model_reports import Preference, Skill
 from intelforge.core.reports import Progress, Stage
@@ -101,7 +101,8 @@ async def test_a_benchmark_times_models_and_tells_of_those_that_fail(
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("What is a mutex?\n")
     urls = [f"{server.url}/v1#own", "http://127.0.0.1:9/v1#dead"]
-    report = await workspace.models.bench(urls, prompts=prompts, repeat=2)
+    report = await workspace.models.bench(urls, prompts=prompts, repeat=2, accounting=Accounting(user="ann"))
+    assert {(row["user"], row["purpose"]) for row in await workspace._parts.calls.all()} == {("ann", "bench")}
     own, dead = report.models
     assert (own.calls, own.failed) == (4, 0)
     assert own.total_p50 is not None

@@ -93,7 +93,7 @@ def render_tuning(found: Tuning, *, applied: bool) -> RenderableType:
             tried.add_row(how, f"{one.recall:.3f}", f"{one.milliseconds:.1f}")
         lines += [tried, Text()]
     said = "" if applied or not found.candidates else " Nothing was changed."
-    return Group(*lines, Text(one_line(found.reason) + said))
+    return Group(*lines, Text(f"{one_line(found.reason).rstrip('.')}.{said}"))
 
 
 def render_stats(found: IndexStats) -> RenderableType:

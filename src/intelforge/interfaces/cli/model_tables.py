@@ -98,15 +98,14 @@ def render_recommendation(found: ModelRecommendation) -> RenderableType:
 def _fitting(models: Sequence[FittingModel], chosen: FittingModel | None) -> RenderableType:
     table = new_table("Model", numbers=("Weights", "Context", "In all", "Tokens/s"))
     table.add_column("Licence", overflow="fold")
-    table.add_column("Remarks", overflow="fold")
     for one in models:
         remarks = [one.special and f"for {one.special}", "on the graphics card" if one.on_graphics else ""]
+        remark = ", ".join(filter(None, [*remarks, "installed" if one.installed else ""]))
         table.add_row(
-            Text(one.model, style="bold" if one == chosen else ""),
+            Text.assemble((one.model, "bold" if one == chosen else ""), (f"\n{remark}" if remark else "", "dim")),
             *(f"{size:.1f}\u00a0GB" for size in (one.weights_gb, one.cache_gb, one.memory_gb)),
             f"{one.tokens_per_second:.3g}" if one.tokens_per_second else UNKNOWN,
             one.licence,
-            ", ".join(filter(None, [*remarks, "installed" if one.installed else ""])),
         )
     return table
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from intelforge.core.values import Hit, PartScore, SearchPlan, SearchResult
@@ -22,7 +23,7 @@ def render_search(result: SearchResult, current: Path) -> RenderableType:
     """Notes, then each hit with its rank, place, heading and a snippet with what matched, then facets and the rest."""
     parts: list[RenderableType] = [Text(f"Note: {one_line(note)}", style="yellow") for note in result.notes]
     if result.plan:
-        parts += [*_plan(result.plan, result), Text()]
+        parts += [_plan(result.plan, result), Text()]
     parts += [part for rank, hit in enumerate(result.hits, result.offset + 1) for part in _hit(rank, hit, current)]
     if not result.hits:
         parts.append(Text("Nothing found." if not result.offset else "No more hits."))
@@ -81,7 +82,7 @@ def _part(part: PartScore) -> str:
     )
 
 
-def _plan(plan: SearchPlan, result: SearchResult) -> Iterator[Text]:
+def _plan(plan: SearchPlan, result: SearchResult) -> RenderableType:
     candidates = ", ".join(f"{amount(number, 'chunks')} by {_NAMES[part]}" for part, number in plan.candidates.items())
     spent = ", ".join(f"{part} {duration(seconds)}" for part, seconds in result.seconds.items())
     lines = (
@@ -92,8 +93,12 @@ def _plan(plan: SearchPlan, result: SearchResult) -> Iterator[Text]:
         ("Weights", f"{plan.vector_weight:.2f} meaning, {1 - plan.vector_weight:.2f} words: {plan.weighed}"),
         ("Time", spent),
     )
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(style="dim", overflow="fold")
     for name, value in lines:
-        yield Text(f"{name:<14}{one_line(value)}", style="dim")
+        table.add_row(name, Text(one_line(value)))
+    return table
 
 
 def _facets(result: SearchResult) -> Iterator[Text]:
