@@ -18,6 +18,8 @@ from intelforge.workspace import Workspace
 
 SETTINGS = 'embedder = "none:"\nllm = "{url}/v1#slow"\njobs = "memory:"\nworkers = 1\ncache = "none:"\n'
 MAIN = "from intelforge.interfaces.cli.entry import main; main()"
+AT_ONCE = 5.0
+"""seconds, most of them for a busy machine to end a process: it takes one, where the call would take 60"""
 pytestmark = pytest.mark.slow
 
 
@@ -90,7 +92,7 @@ async def test_a_benchmark_shows_what_was_measured_until_then(tmp_path: Path) ->
         name = f"{server.url}/v1#slow"
         code, out, err, seconds = await interrupted(folder, server, "models", "bench", name, "--json")
     assert code == 130
-    assert seconds < 2
+    assert seconds < AT_ONCE
     report = json.loads(out)
     assert [(one["calls"], one["failed"]) for one in report["models"]] == [(3, 0)]
     assert [call["streamed"] for call in report["calls"]] == [True, False, True]
@@ -102,7 +104,7 @@ async def test_a_benchmark_that_measured_nothing_says_so(tmp_path: Path) -> None
         folder = await workspace(tmp_path, server)
         code, out, _, seconds = await interrupted(folder, server, "models", "bench", f"{server.url}/v1#slow")
     assert (code, out) == (130, "Nothing was measured.\n")
-    assert seconds < 2
+    assert seconds < AT_ONCE
 
 
 @pytest.mark.parametrize(
@@ -114,5 +116,5 @@ async def test_a_question_and_a_probe_end_at_once(tmp_path: Path, words: tuple[s
         named = [word.replace("NAME", f"{server.url}/v1#slow") for word in words]
         code, out, err, seconds = await interrupted(folder, server, *named, "--user", "ann")
     assert (code, out, err) == (130, "", "error: interrupted\n")
-    assert seconds < 2
+    assert seconds < AT_ONCE
     assert await calls(folder) == [(purpose, "ann", "failed")]
