@@ -27,9 +27,9 @@ from intelforge.core.chat import (
     ToolCallDelta,
     ToolResult,
 )
-from intelforge.core.errors import ErrorCode, ModelError
+from intelforge.core.errors import ConfigError, ErrorCode, ModelError
 from intelforge.models.failures import Failure, ProviderError
-from intelforge.models.providers import PROVIDERS
+from intelforge.models.providers import COMPATIBLE, PROVIDERS
 from intelforge.models.resilience import RetryPolicy
 from intelforge.testing.gateway import GatewayBench, ask
 from intelforge.testing.model_server import ServerReply, chat_reply, stream_chunk, stream_reply
@@ -69,9 +69,9 @@ class Exchange:
             body = reply.body or b"".join(chunk for chunk in reply.chunks if isinstance(chunk, bytes))
             return httpx2.Response(reply.status, content=body, headers=dict(reply.headers))
 
-        provider = PROVIDERS[url.partition(":")[0]]
+        provider = PROVIDERS.get(url.partition(":")[0], COMPATIBLE)
         async with httpx2.AsyncClient(transport=httpx2.MockTransport(answered)) as self.bench.client:
-            model = await self.bench.open(url, **{provider.keys[0]: KEY})
+            model = await self.bench.open(url, **dict.fromkeys(provider.keys[:1], KEY))
             if not stream:
                 return [Done(await model.respond(request))]
             async with aclosing(model.stream(request)) as events:
@@ -106,6 +106,51 @@ async def test_a_request_goes_to_the_provider_in_its_own_words(scheme: str, exch
     if facts.tools:
         assert (exchange.sent["temperature"], exchange.sent["top_p"], exchange.sent["stop"]) == (0.5, 0.9, ["END"])
         assert exchange.sent["tool_choice"] == "required"
+
+
+@pytest.mark.parametrize("name", ["gemma3:4b", "gpt-oss:120b-cloud"])
+async def test_ollama_is_told_the_length_by_the_name_that_it_knows(name: str, exchange: Exchange) -> None:
+    await exchange.respond(f"ollama:{name}", ask(max_tokens=9), chat_reply("Fine."))
+    assert exchange.sent["max_tokens"] == 9
+    assert "max_completion_tokens" not in exchange.sent
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("portkey:@openai/gpt-5", "max_completion_tokens"),
+        ("https://llm.example.com/v1#openai/o3-mini", "max_completion_tokens"),
+        ("portkey:@openai/gpt-4o", "max_tokens"),
+        ("https://llm.example.com/v1#openai/gpt-oss-20b", "max_tokens"),
+        ("openrouter:openai/gpt-5", "max_tokens"),
+    ],
+)
+async def test_models_that_refuse_the_old_name_of_the_length_get_the_new_one(
+    url: str, name: str, exchange: Exchange
+) -> None:
+    await exchange.respond(url, ask(max_tokens=9), with_provider(chat_reply("Fine.")))
+    assert [one for one in exchange.sent if one.startswith("max_")] == [name]
+
+
+async def test_ids_of_other_models_calls_fit_what_mistral_takes(exchange: Exchange) -> None:
+    call = ToolCall(id="call_of_another_model", name="weather", arguments="{}")
+    result = ToolResult(id=call.id, name=call.name, content="Rain.")
+    turns = (
+        Message.of(Role.USER, "Weather?"),
+        Message(role=Role.ASSISTANT, parts=(call,)),
+        Message(role=Role.TOOL, parts=(result,)),
+    )
+    await exchange.respond("mistral:mistral-small", ChatRequest(messages=turns, tools=(TOOL,)), chat_reply("Fine."))
+    _, called, told = exchange.sent["messages"]
+    assert called["tool_calls"][0]["id"] == told["tool_call_id"]
+    assert len(told["tool_call_id"]) == 9
+    assert told["tool_call_id"].isalnum()
+
+
+async def test_a_model_of_openrouter_without_a_vendor_is_an_error_that_says_so(exchange: Exchange) -> None:
+    with pytest.raises(ConfigError) as caught:
+        await exchange.respond("openrouter:gpt-5", ask(), chat_reply("Fine."))
+    assert "openrouter:VENDOR/MODEL" in caught.value.hint
 
 
 @pytest.mark.parametrize("scheme", CHAT)

@@ -27,6 +27,8 @@ class Provider:
     """its name for the seed of sampling"""
     tools: bool = True
     json_schema: bool = True
+    call_id_length: int = 0
+    """of the ids of tool calls, where only one length is taken; ids of other models' calls are made to fit"""
     prices: str = ""
     """its id in the price list, where it is not the scheme"""
     models: str = "/models"
@@ -71,6 +73,7 @@ _ALL: Final = (
         keys=("MISTRAL_API_KEY",),
         stream_options=False,
         seed="random_seed",
+        call_id_length=9,
     ),
     Provider(scheme="groq", title="Groq", base_url="https://api.groq.com/openai/v1", keys=("GROQ_API_KEY",)),
     Provider(

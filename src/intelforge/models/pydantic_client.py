@@ -28,6 +28,8 @@ from intelforge.models.pydantic_messages import (
 
 # Counts that cannot be are dealt with by the endpoint, which tells the caller.
 warnings.filterwarnings("ignore", category=UsageExtractionFailedWarning)
+# A model that reasons has no temperature: those who ask for 0 want the same reply each time, and it does what it can.
+warnings.filterwarnings("ignore", message="Sampling parameters .* not supported", category=UserWarning)
 
 
 @dataclass(frozen=True, kw_only=True)
