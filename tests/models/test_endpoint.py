@@ -1,6 +1,7 @@
 """One attempt: what enters the ledger, and when."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -78,6 +79,13 @@ async def test_whatever_is_told_no_more_is_charged_than_was_reserved(
     told = READ_USD * tokens.input + WRITTEN_USD * tokens.output
     expected = call.reserved_usd if response.tokens.estimated else pytest.approx(told)
     assert response.cost_usd == call.charged_usd == expected
+
+
+async def test_counts_that_are_no_whole_numbers_are_not_entered(bench: GatewayBench) -> None:
+    told: Any = 3.5
+    response = await bench.chain(("a:x", telling(Tokens(input=told, output=1)))).respond(ask())
+    assert response.tokens.estimated
+    assert all(type(call.input_tokens) is int for call in bench.store.calls)
 
 
 async def test_counts_that_would_cost_more_than_was_reserved_charge_the_reservation(bench: GatewayBench) -> None:

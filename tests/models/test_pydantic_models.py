@@ -32,7 +32,7 @@ from intelforge.models.failures import Failure, ProviderError
 from intelforge.models.providers import COMPATIBLE, PROVIDERS
 from intelforge.models.resilience import RetryPolicy
 from intelforge.testing.gateway import GatewayBench, ask
-from intelforge.testing.model_server import ServerReply, chat_reply, stream_chunk, stream_reply
+from intelforge.testing.model_server import ServerReply, chat_reply, error_reply, stream_chunk, stream_reply
 
 pytestmark = pytest.mark.usefixtures("allow_loopback_requests")
 
@@ -321,6 +321,30 @@ async def test_what_was_not_sent_is_told_from_what_may_have_been_done(
     assert caught.value.kind is kind
     (call,) = bench.store.calls
     assert call.charged_usd == (0.0 if kind is Failure.UNREACHABLE else call.reserved_usd)
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "kind"),
+    [
+        (413, "Request too large on tokens per minute", Failure.TOO_LONG),
+        (414, "", Failure.TOO_LONG),
+        (405, "", Failure.MISCALLED),
+        (415, "", Failure.MISCALLED),
+        (408, "", Failure.SERVER),
+        (498, "", Failure.SERVER),
+        (400, "API key not valid. Please pass a valid API key.", Failure.KEY),
+        (400, "Model Not Exist", Failure.MISSING),
+        (400, "temperature is too high", Failure.REJECTED),
+    ],
+)
+async def test_what_is_wrong_with_a_request_is_neither_tried_again_nor_held_against_its_model(
+    status: int, said: str, kind: Failure, exchange: Exchange
+) -> None:
+    with pytest.raises(ProviderError) as caught:
+        await exchange.respond("groq:m", ask(), error_reply(status, said))
+    assert caught.value.kind is kind
+    assert len(exchange.requests) == (3 if kind is Failure.SERVER else 1)
+    assert caught.value.advice.ill is (kind is Failure.SERVER)
 
 
 def anthropic_reply(content: list[dict[str, Any]], stop: str) -> ServerReply:

@@ -3,7 +3,7 @@
 import pytest
 
 from intelforge.core.chat import Tool
-from intelforge.models.rejections import lacking, reason, schema_meant, too_long, tool_meant
+from intelforge.models.rejections import key_meant, lacking, model_meant, reason, schema_meant, too_long, tool_meant
 from intelforge.testing.gateway import ask
 
 TOOLS = (Tool(name="weather", description="", parameters={}), Tool(name="weather_map", description="", parameters={}))
@@ -98,3 +98,33 @@ def test_a_prompt_that_is_too_long_is_told_from_other_rejections(said: str, long
 )
 def test_the_reason_is_one_line_without_secrets(body: object, told: str) -> None:
     assert reason(body, ["secret"]) == told
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("API key not valid. Please pass a valid API key.", True),
+        ("Incorrect API key provided: sk-***. You can obtain an API key from https://console.x.ai.", True),
+        ("API key expired. Please renew the API key.", True),
+        ("temperature is not valid", False),
+    ],
+)
+def test_a_key_may_be_refused_as_a_bad_request(said: str, meant: bool) -> None:
+    assert key_meant(said) is meant
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("Invalid model: mistral-tiny-9", True),
+        ("Model Not Exist", True),
+        ("Unable to access model acme/m. Please visit the page to see the list", True),
+        ("The requested model 'acme/m' does not exist", True),
+        ("models/gemini-9 is not found for API version v1main", True),
+        ("Invalid model 'sonar-9'. Permitted models can be found in the documentation", True),
+        ("the model cannot read an image that does not exist", False),
+        ("temperature must be between 0 and 2", False),
+    ],
+)
+def test_a_model_may_be_missing_as_a_bad_request(said: str, meant: bool) -> None:
+    assert model_meant(said) is meant

@@ -12,12 +12,13 @@ from types import SimpleNamespace
 from typing import Any, Final, TypeVar
 
 import httpx2
-from openai import APIConnectionError, APITimeoutError, AsyncOpenAI, AsyncStream, NotGiven, Omit
+from openai import APIConnectionError, APIError, APITimeoutError, AsyncOpenAI, NotGiven, Omit
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from intelforge.models.key_binding import NO_KEY
+from intelforge.models.openai_form import Pieces, mended
 
 PATH: Final = "chat/completions"
 TOLD_TOTAL: Final = "told_total"
@@ -48,7 +49,7 @@ class DirectOpenAI(AsyncOpenAI):
             try:
                 return _with_total(_KnownChunk.model_validate(data))
             except ValidationError:
-                pass
+                data = mended(data, form="chat.completion.chunk") if isinstance(data, Mapping) else data
         return _with_total(super()._process_response_data(data=data, cast_to=cast_to, response=response))
 
     async def post_body(
@@ -92,7 +93,7 @@ class _Completions:
         content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         response = await self._client.post_body(content, headers, limit, stream=stream)
         if stream:
-            return AsyncStream(cast_to=ChatCompletionChunk, response=response, client=self._client)
+            return Pieces(cast_to=ChatCompletionChunk, response=response, client=self._client)
         return _read(response)
 
 
@@ -117,7 +118,7 @@ def _with_total(reply: Reply) -> Reply:
 
 
 def _read(response: httpx2.Response) -> ChatCompletion | str:
-    """The reply; its text when it is none, which pydantic-ai refuses."""
+    """The reply; its text when it is none, which pydantic-ai refuses. Raises APIError for an error that came as one."""
     try:
         return _with_total(_Known.model_validate_json(response.content))
     except ValidationError:
@@ -126,7 +127,11 @@ def _read(response: httpx2.Response) -> ChatCompletion | str:
         value = response.json()
     except ValueError:
         return response.text
-    return _with_total(_loose(value)) if isinstance(value, dict) else response.text
+    if not isinstance(value, dict):
+        return response.text
+    if value.get("error") and not value.get("choices"):
+        raise APIError("the reply is an error", request=response.request, body=value["error"])
+    return _with_total(_loose(mended(value, form="chat.completion")))
 
 
 def _loose(value: dict[str, Any]) -> ChatCompletion:

@@ -54,7 +54,15 @@ def plausible(tokens: Tokens, response: ChatResponse, *, most: Tokens) -> bool:
     counts = (tokens.input, tokens.output, tokens.cache_read, tokens.cache_write, tokens.thinking)
     inside = tokens.cache_read + tokens.cache_write <= tokens.input and tokens.thinking <= tokens.output
     wrote = tokens.output > 0 or not response.parts
-    return min(counts) >= 0 and 0 < tokens.input <= most.input and tokens.output <= most.output and inside and wrote
+    whole = all(type(count) is int for count in counts)
+    return (
+        whole
+        and min(counts) >= 0
+        and 0 < tokens.input <= most.input
+        and tokens.output <= most.output
+        and inside
+        and wrote
+    )
 
 
 def _size(request: ChatRequest) -> tuple[int, Sequence[Image]]:

@@ -28,8 +28,10 @@ from intelforge.core.chat import ChatRequest
 from intelforge.core.errors import EgressError
 from intelforge.models.failures import Failure, ProviderError, failure
 from intelforge.models.rejections import (
+    key_meant,
     lacking,
     length_meant,
+    model_meant,
     reason,
     schema_meant,
     too_long,
@@ -78,7 +80,16 @@ _ASTRAY: Final = ("is not at that address", "check its address")
 _MISREAD: Final = ("could not read what it was sent", "report it, and choose another model meanwhile")
 _NO_SUCH_API: Final = (405, 406, 415)
 """statuses of an address that is not the API's"""
-_TOO_LARGE: Final = 413
+_TOO_LARGE: Final = (413, 414, 431)
+_PASSING: Final = (408, 409, 425, 498, 499)
+"""of 4xx: what has to do with the moment, not with the request"""
+_MEANT: Final = (
+    (Failure.TOO_LONG, too_long),
+    (Failure.MISCALLED, unreadable),
+    (Failure.KEY, key_meant),
+    (Failure.MISSING, model_meant),
+)
+"""what providers also call a bad request"""
 _EXPLAINED: Final = (Failure.REJECTED, Failure.TOO_LONG)
 _UNSENT: Final = ("pool", "connect")
 _MAY_LACK: Final = (Failure.REJECTED, Failure.MISSING, Failure.SERVER)
@@ -119,14 +130,14 @@ def translated(
 def _kind(error: Exception, said: str, status: int) -> Failure:
     if 300 <= status < 400 or status in _NO_SUCH_API:
         return Failure.MISCALLED
-    if status == _TOO_LARGE:
+    if status in _TOO_LARGE:
         return Failure.TOO_LONG
     if isinstance(error, ModelConnectionError) and error.phase in _UNSENT:
         return Failure.UNREACHABLE
     kind = next((kind for foreign, kind in _KINDS if isinstance(error, foreign)), Failure.MALFORMED)
-    if kind is Failure.REJECTED and too_long(said):
-        return Failure.TOO_LONG
-    return Failure.MISCALLED if kind is Failure.REJECTED and unreadable(said) else kind
+    if kind is Failure.SERVER and 400 <= status < 500 and status not in _PASSING:
+        kind = Failure.REJECTED
+    return next((meant for meant, means in _MEANT if means(said)), kind) if kind is Failure.REJECTED else kind
 
 
 def _told(kind: Failure, said: str, status: int, *, asked: ChatRequest, lacks: frozenset[str]) -> tuple[str, str]:

@@ -1,6 +1,7 @@
-"""What a provider means by rejecting a request: too long, tools that its model has not, or a schema that is wrong.
+"""What a provider means by rejecting a request: too long, the key, no such model, tools that its model lacks, a schema.
 
-Read are the words of Ollama, OpenAI, Groq, OpenRouter, DeepSeek, Gemini, Anthropic, vLLM and llama.cpp.
+Read are the words of Ollama, OpenAI, Groq, OpenRouter, DeepSeek, Gemini, xAI, Mistral, Together, Perplexity, Anthropic,
+vLLM and llama.cpp.
 """
 
 import re
@@ -39,12 +40,31 @@ _WORDING: Final = ("message", "error", "detail", "msg")
 """names under which an error has its words, or another object that has them"""
 _LONGEST: Final = 300
 """characters of a reason"""
+_KEY: Final = re.compile(
+    r"api[ _-]?key[^.]{0,20}(?:not valid|invalid|incorrect|expired)|(?:invalid|incorrect|expired) api[ _-]?key",
+    re.IGNORECASE,
+)
+_NO_MODEL: Final = re.compile(
+    r"(?:invalid|unknown|no such)[ _]model|unable to access model"
+    r"|models?\b[ :/]*(?:['\"`]?[\w./:@-]+['\"`]?)? *(?:is |was |does |could )?not (?:be )?(?:exist|found)",
+    re.IGNORECASE,
+)
 _PLACE: Final = re.compile(r"(?:tools|function_declarations)[.\[](\d+)")
 
 
 def too_long(said: str) -> bool:
     """Whether the prompt is more than the model reads at once."""
     return _TOO_LONG.search(said) is not None
+
+
+def key_meant(said: str) -> bool:
+    """Whether the key is refused, which Gemini and xAI say by 400."""
+    return _KEY.search(said) is not None
+
+
+def model_meant(said: str) -> bool:
+    """Whether there is no such model, which Mistral, DeepSeek, Together and Perplexity say by 400."""
+    return _NO_MODEL.search(said) is not None
 
 
 def lacking(said: str, asked: ChatRequest) -> frozenset[str]:
