@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -374,13 +375,16 @@ class OneReply:
 
     def __init__(self) -> None:
         self.kept: ChatResponse | None = None
+        self.notes: tuple[str, ...] = ()
         self.trouble = ""
 
     async def find(self, request: ChatRequest, *, model: str) -> ChatResponse | None:
         return self.kept
 
-    async def keep(self, request: ChatRequest, response: ChatResponse, *, model: str) -> None:
-        self.kept = response
+    async def keep(
+        self, request: ChatRequest, response: ChatResponse, *, model: str, notes: Sequence[str] = ()
+    ) -> None:
+        self.kept, self.notes = response, tuple(notes)
 
 
 async def test_a_response_that_was_kept_asks_no_model(bench: GatewayBench) -> None:
@@ -407,6 +411,19 @@ async def test_a_request_is_made_to_fit_the_model_that_is_asked(bench: GatewayBe
     assert [message.text for message in mock.requests[0].messages] == ["Two."]
     assert response.notes == ("made shorter for a:x",)
     assert len(response.attempts) == 1
+
+
+async def test_only_what_was_left_out_for_the_model_that_replied_is_told(bench: GatewayBench) -> None:
+    bench.lent = Lent(window=Shortened())
+    response = await bench.chain(("a:x", failing("missing")), ("b:y", FINE)).respond(ask())
+    assert [note for note in response.notes if "made shorter" in note] == ["made shorter for b:y"]
+
+
+async def test_a_reply_that_is_kept_still_says_what_was_left_out(bench: GatewayBench) -> None:
+    cache = OneReply()
+    bench.lent = Lent(window=Shortened(), cache=cache)
+    await bench.chain(("a:x", failing("missing")), ("b:y", FINE)).respond(ask())
+    assert cache.notes == ("made shorter for b:y",)
 
 
 @pytest.mark.usefixtures("allow_loopback_requests")

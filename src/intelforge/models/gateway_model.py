@@ -123,7 +123,8 @@ class GatewayModel(Prompted):
                         timings = Timings(first_token=first if stream else total, total=total)
                         response = call.summed(replace(event.response, timings=timings))
                         self._learn(request, route, response)
-                        await self._keep(request, response)
+                        # What was left out of the request is true of the reply for whoever is given it again.
+                        await self._keep(request, response, notes=call.fitting(response.model))
                         event = Done(response)
                     yield event
         except IntelForgeError as error:
@@ -136,10 +137,10 @@ class GatewayModel(Prompted):
         among = [candidate.url for candidate in self.candidates]
         return await self.lent.router.route(request, url=self.routed, among=among)
 
-    async def _keep(self, request: ChatRequest, response: ChatResponse) -> None:
+    async def _keep(self, request: ChatRequest, response: ChatResponse, *, notes: Sequence[str]) -> None:
         if self.lent.cache:
             with on_behalf_of(request.accounting):
-                await self.lent.cache.keep(request, response, model=self.name)
+                await self.lent.cache.keep(request, response, model=self.name, notes=notes)
 
     def _learn(self, request: ChatRequest, route: Route | None, outcome: ChatResponse | IntelForgeError) -> None:
         if self.lent.router and route:
@@ -155,6 +156,7 @@ class _Call:
     route: Route | None
     failures: list[IntelForgeError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    _fitting: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     async def events(self) -> Events:
         waiting = self._waiting()
@@ -182,6 +184,10 @@ class _Call:
                 await self.model.behaviour.sleep(delay)
         raise all_failed(self.failures)
 
+    def fitting(self, model: str) -> tuple[str, ...]:
+        """What was said of fitting the request to this model's window."""
+        return self._fitting.get(model, ())
+
     def summed(self, response: ChatResponse) -> ChatResponse:
         """The reply with what all attempts took."""
         attempts = tuple(self.exchange.attempts)
@@ -192,7 +198,7 @@ class _Call:
             response,
             attempts=attempts,
             cost_usd=sum(known) if len(known) == len(costs) else None,
-            notes=(*response.notes, *self.notes, *skipped),
+            notes=(*response.notes, *self.notes, *self.fitting(response.model), *skipped),
             decision=self.route.decision if self.route else response.decision,
         )
 
@@ -240,7 +246,7 @@ class _Call:
             with on_behalf_of(exchange.request.accounting):
                 fitting, notes = await self.model.lent.window.fit(exchange.request, model=candidate.responder.name)
             exchange = replace(exchange, request=fitting)
-            self.notes += [note for note in notes if note not in self.notes]
+            self._fitting[candidate.responder.name] = tuple(notes)
         _check_abilities(candidate.responder, exchange.request)
         with candidate.breaker.watching(), blamed(self.exchange.request):
             async with aclosing(candidate.responder.run(exchange)) as events:

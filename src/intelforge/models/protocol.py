@@ -150,7 +150,11 @@ class Cache(Protocol):
         """The response kept for this request to this model, marked as cached and costing nothing."""
         ...
 
-    async def keep(self, request: ChatRequest, response: ChatResponse, *, model: str) -> None: ...
+    async def keep(
+        self, request: ChatRequest, response: ChatResponse, *, model: str, notes: Sequence[str] = ()
+    ) -> None:
+        """Keeps a response, and of its notes these, which are true whenever it is given."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

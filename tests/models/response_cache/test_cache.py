@@ -148,6 +148,14 @@ async def test_what_a_secret_stands_in_is_given_and_not_kept(
     assert await store.count() == 0
 
 
+async def test_a_kept_reply_says_again_what_was_left_out_of_its_request(store: DiskReplies, clock: Clock) -> None:
+    cache = ResponseCache(store, clock=clock)
+    await cache.keep(REQUEST, replace(REPLY, notes=("for now",)), model="a:x", notes=["3 of 9 messages were left out"])
+    found = await cache.find(REQUEST, model="a:x")
+    assert found is not None
+    assert found.notes[1:] == ("3 of 9 messages were left out",)
+
+
 def changed(**values: Any) -> ChatRequest:
     return replace(REQUEST, **values)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intelforge.core.chat import ChatRequest, Message, Role, Text, ToolCall, ToolResult
-from intelforge.core.errors import BudgetError, ErrorCode, IntelForgeError, ModelError
+from intelforge.core.errors import BackendError, BudgetError, EgressError, ErrorCode, IntelForgeError, ModelError
 from intelforge.models.window.counting import TokenCounter
 from intelforge.models.window.fit import SUMMARY_BEGINS, Fitted, Strategy, Window, fit
 
@@ -121,7 +121,15 @@ async def test_a_summary_that_does_not_fit_is_left_out_and_it_is_said(reply: str
     assert any("summary" in note for note in fitted.notes)
 
 
-@pytest.mark.parametrize("error", [ModelError("mock:summary is down"), BudgetError("mock:summary is too dear")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModelError("mock:summary is down"),
+        BudgetError("mock:summary is too dear"),
+        EgressError("the host mock:summary is not known"),
+        BackendError("mock:summary needs a package that is not installed"),
+    ],
+)
 async def test_a_summary_that_fails_is_no_error(error: IntelForgeError) -> None:
     async def summarise(messages: Sequence[Message], tokens: int) -> str:
         raise error

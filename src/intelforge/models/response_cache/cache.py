@@ -1,8 +1,8 @@
 """The cache of replies: exact by request, and by similarity where that is wanted. A hit costs nothing and says so."""
 
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 
 from intelforge.core.chat import Attempt, ChatRequest, ChatResponse, Thinking, Timings, Tokens
 from intelforge.core.errors import BudgetError, IntelForgeError
@@ -69,8 +69,10 @@ class ResponseCache:
         self.counts.saved_usd += kept.cost_usd or 0.0
         return self._response(kept, note, seconds=time.perf_counter() - began)
 
-    async def keep(self, request: ChatRequest, response: ChatResponse, *, model: str) -> None:
-        """Keeps a reply, unless the rules are against it."""
+    async def keep(
+        self, request: ChatRequest, response: ChatResponse, *, model: str, notes: Sequence[str] = ()
+    ) -> None:
+        """Keeps a reply, and of its notes these, unless the rules are against it."""
         if self._rules.refuses_request(request, model=model) or self._rules.refuses_response(response):
             return
         if self._tells_a_secret(request, response):
@@ -83,7 +85,9 @@ class ResponseCache:
             question = (
                 Question(key=key, text=text, vector=vector.astype("<f4").tobytes()) if vector is not None else None
             )
-        await self._store.put(key, pack(response, at=self._clock()), question=question, frame=frame or b"")
+        await self._store.put(
+            key, pack(replace(response, notes=tuple(notes)), at=self._clock()), question=question, frame=frame or b""
+        )
 
     async def clear(self) -> int:
         """Forgets all replies, of everyone; how many there were."""
@@ -147,7 +151,7 @@ class ResponseCache:
             timings=Timings(first_token=seconds, total=seconds),
             attempts=(Attempt(model=kept.model, seconds=seconds, cost_usd=0.0),),
             cached=True,
-            notes=(said, note) if note else (said,),
+            notes=(said, *([note] if note else ()), *kept.notes),
         )
 
 

@@ -25,6 +25,8 @@ class Kept:
     """what it cost to make"""
     at: float
     """seconds since the epoch"""
+    notes: tuple[str, ...] = ()
+    """what is true of the reply whenever it is given: what was left out of its request"""
 
 
 def pack(response: ChatResponse, *, at: float) -> bytes:
@@ -37,6 +39,7 @@ def pack(response: ChatResponse, *, at: float) -> bytes:
         "tokens": tokens,
         "cost": response.cost_usd,
         "at": at,
+        "notes": list(response.notes),
     }
     body = json.dumps(data, separators=(",", ":")).encode()
     return zlib.crc32(body).to_bytes(_CHECK, "big") + body
@@ -55,6 +58,7 @@ def unpack(data: object) -> Kept | None:
             tokens=Tokens(**value["tokens"]),
             cost_usd=value["cost"],
             at=float(value["at"]),
+            notes=tuple(value.get("notes", ())),
         )
     except (KeyError, TypeError, ValueError):
         return None

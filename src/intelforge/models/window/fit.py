@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from intelforge.core.chat import ChatRequest, Message, Role
-from intelforge.core.errors import BudgetError, ErrorCode, ModelError
+from intelforge.core.errors import ErrorCode, IntelForgeError, ModelError
 from intelforge.models.window.counting import NOTHING, Count, TokenCounter, add, bytes_of
 from intelforge.models.window.units import Unit, remaining, units_of
 
@@ -144,7 +144,7 @@ async def _summarised(fitted: Fitted, messages: Sequence[Message], gone: Sequenc
         return replace(fitted, notes=(*fitted.notes, "there was no room for a summary of them"))
     try:
         text = await space.window.summarise(remaining(messages, gone), spare // 2)
-    except (ModelError, BudgetError) as error:
+    except IntelForgeError as error:
         return replace(fitted, notes=(*fitted.notes, f"they could not be summarised: {error.message}"))
     message = Message.of(Role.USER, f"{SUMMARY_BEGINS}{text}")
     count = (fitted.count or NOTHING) + space.counter.message(message)
