@@ -284,7 +284,7 @@ class Parts:
 
     @functools.cached_property
     def _model_client(self) -> httpx2.AsyncClient:
-        client = self.egress.client(timeout=self.settings.llm_timeout)
+        client = self.egress.client(timeout=self.settings.llm_timeout, apart=True)
         self._stack.push_async_callback(client.aclose)
         return client
 

@@ -12,6 +12,7 @@ import pytest
 from intelforge.core.errors import EgressError, ErrorCode
 from intelforge.security.egress import Egress, shown_url, system_resolve
 from intelforge.security.transport import VettedBackend
+from intelforge.testing.model_server import ModelServer, ServerReply, ServerRequest
 from intelforge.testing.web_server import Reply, Request, WebServer
 
 CERTIFICATE = Path(__file__).with_name("certificates") / "pages.pem"
@@ -339,6 +340,26 @@ async def test_a_client_reports_a_broken_answer_as_httpx_does(server: WebServer)
     async with allowing(server) as egress, egress.client() as client:
         with pytest.raises(httpx2.RemoteProtocolError):
             await client.get(f"{server.url}/odd")
+
+
+async def test_a_host_that_stalls_takes_no_connection_of_another(server: WebServer) -> None:
+    most, asked, stalled = 100, [0], asyncio.Event()
+
+    def stall(request: ServerRequest) -> ServerReply:
+        asked[0] += 1
+        if asked[0] == most:
+            stalled.set()
+        return ServerReply(hang=True)
+
+    async with ModelServer(stall) as stalling, allowing(server) as egress, egress.client(apart=True) as client:
+        egress.allow("127.0.0.1")
+        waiting = [asyncio.ensure_future(client.get(stalling.url)) for _ in range(most)]
+        await stalled.wait()
+        response = await client.get(server.url, timeout=httpx2.Timeout(20, pool=0.5))
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    assert response.content == b"hello"
 
 
 async def test_a_transport_refuses_other_schemes() -> None:

@@ -80,20 +80,21 @@ class Egress:
         if client:
             await client.aclose()
 
-    def transport(self) -> httpx2.AsyncBaseTransport:
-        """A transport that vets every connection; it belongs to the client it is given to."""
+    def transport(self, *, apart: bool = False) -> httpx2.AsyncBaseTransport:
+        """A transport that vets every connection; it belongs to the client it is given to. `apart`: see `client`."""
         # Reading the trust store takes tens of milliseconds: done once, and only when something is to leave.
         self._tls = self._tls or httpcore2.default_ssl_context()
-        return VettedTransport(self.vet, self._tls)
+        return VettedTransport(self.vet, self._tls, apart=apart)
 
-    def client(self, *, timeout: float | None = None) -> httpx2.AsyncClient:
+    def client(self, *, timeout: float | None = None, apart: bool = False) -> httpx2.AsyncClient:
         """A client for streaming and for the libraries of model providers; the caller closes it.
 
         `timeout` is in seconds for each of connecting, reading and writing. A refused host raises EgressError,
         other failures are httpx2's own. Redirects are followed only when the request asks for it, each one vetted.
+        A client for few hosts may keep their connections `apart`: when one stalls, the others are still reached.
         """
         return httpx2.AsyncClient(
-            transport=self.transport(),
+            transport=self.transport(apart=apart),
             trust_env=False,
             timeout=self._timeout if timeout is None else timeout,
             max_redirects=self._max_redirects,

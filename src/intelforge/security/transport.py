@@ -64,14 +64,24 @@ class VettedBackend(httpcore2.AsyncNetworkBackend):
 class VettedTransport(httpx2.AsyncBaseTransport):
     """An httpx2 transport over VettedBackend. Proxies are not used: they would look names up themselves."""
 
-    def __init__(self, vet: Vet, tls: ssl.SSLContext) -> None:
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=100,
-            max_keepalive_connections=20,
-            keepalive_expiry=5.0,
-            network_backend=VettedBackend(vet),
-        )
+    def __init__(self, vet: Vet, tls: ssl.SSLContext, *, apart: bool = False) -> None:
+        """With `apart` each origin has connections of its own, so that one that stalls takes none of another's."""
+        self._vet = vet
+        self._tls = tls
+        self._apart = apart
+        self._pools: dict[tuple[object, ...], httpcore2.AsyncConnectionPool] = {}
+
+    def _pool(self, url: httpx2.URL) -> httpcore2.AsyncConnectionPool:
+        origin = (url.scheme, url.host, url.port) if self._apart else ()
+        if origin not in self._pools:
+            self._pools[origin] = httpcore2.AsyncConnectionPool(
+                ssl_context=self._tls,
+                max_connections=100,
+                max_keepalive_connections=20,
+                keepalive_expiry=5.0,
+                network_backend=VettedBackend(self._vet),
+            )
+        return self._pools[origin]
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         url = request.url
@@ -83,7 +93,7 @@ class VettedTransport(httpx2.AsyncBaseTransport):
             )
         stream: Any = request.stream
         with _translated():
-            response = await self._pool.handle_async_request(
+            response = await self._pool(url).handle_async_request(
                 httpcore2.Request(
                     method=request.method,
                     url=httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
@@ -101,7 +111,8 @@ class VettedTransport(httpx2.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
-        await self._pool.aclose()
+        for pool in tuple(self._pools.values()):
+            await pool.aclose()
 
 
 class _Stream(httpx2.AsyncByteStream):
