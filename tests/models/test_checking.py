@@ -166,3 +166,27 @@ async def test_a_key_that_openrouter_refuses_is_found_although_its_list_is_open(
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(respond)) as client:
         (check,) = await checked("openrouter:vendor/name", client, store, OPENROUTER_API_KEY=KEY)
     assert check.authorised is False
+
+
+@pytest.mark.usefixtures("allow_loopback_requests")
+@pytest.mark.parametrize(
+    ("reply", "found"),
+    [
+        (chat_reply("ok"), (True, True, "")),
+        (error_reply(404, "no such model", code="model_not_found"), (False, True, "grok-4-0709")),
+        (error_reply(400, "Incorrect API key provided"), (None, False, "XAI_API_KEY")),
+        (error_reply(500, ""), (False, True, "grok-4-0709")),
+    ],
+)
+async def test_a_name_that_a_provider_does_not_list_may_be_one_all_the_same(
+    reply: ServerReply, found: tuple[bool | None, bool, str], store: MemoryLedgerStore
+) -> None:
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        answer = listing("grok-4-0709") if request.method == "GET" else reply
+        return httpx2.Response(answer.status, content=answer.body)
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(respond)) as client:
+        (check,) = await checked("xai:grok-4", client, store, XAI_API_KEY=KEY)
+    present, authorised, hint = found
+    assert (check.present, check.authorised) == (present, authorised)
+    assert hint in check.hint

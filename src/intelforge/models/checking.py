@@ -13,6 +13,7 @@ from intelforge.core.reports import ModelCheck
 from intelforge.models.failures import Failure, ProviderError
 from intelforge.models.key_binding import bound_client
 from intelforge.models.protocol import Abilities, LanguageModel
+from intelforge.models.providers import PROVIDERS
 from intelforge.models.targets import Target
 
 SECONDS: Final = 20.0
@@ -38,6 +39,10 @@ class Checker:
         found = await self._by_list()
         if found is None:
             found = await self._by_asking()
+        elif found.present is False and self.target.provider in PROVIDERS:
+            # Their lists come in pages and leave out other names of a model: a reply has the last word.
+            asked = await self._by_asking()
+            found = asked if asked.present or asked.authorised is False else found
         if found.reachable and found.present is not False:
             can = await self._shown_by_ollama() or self.abilities
             found = replace(found, tools=can.tools, json_schema=can.json_schema, images=can.images)
