@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intelforge.models.json_schema import first_problem, json_within
+from intelforge.models.json_schema import first_problem, json_within, schema_problem
 
 TREE: dict[str, Any] = {
     "$defs": {"node": {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}, "n": {"type": "integer"}}}},
@@ -39,6 +39,9 @@ TREE: dict[str, Any] = {
         (4, {"allOf": [{"minimum": 1}, {"maximum": 3}]}, "$ must be at most 3"),
         ({"next": {"n": 1}}, TREE, ""),
         ({"next": {"next": {"n": "1"}}}, TREE, "$.next.next.n must be of type integer"),
+        ([1, "a"], {"items": [{"type": "integer"}, {"type": "string"}]}, ""),
+        ([1, 2], {"prefixItems": [{"type": "integer"}], "items": {"type": "string"}}, "$[1] must be of type string"),
+        ({"x1": 1}, {"patternProperties": {"^x": {}}, "additionalProperties": False}, ""),
         ("anything", True, ""),
         ("anything", {}, ""),
     ],
@@ -51,11 +54,46 @@ def test_a_schema_that_refers_to_itself_ends() -> None:
     assert first_problem(1, {"$ref": "#"}) == ""
 
 
+def test_schemas_that_refer_to_each_other_many_times_take_little_time() -> None:
+    names = [f"n{number}" for number in range(12)]
+    everyone = {"allOf": [{"$ref": f"#/$defs/{name}"} for name in names]}
+    schema = {"$defs": dict.fromkeys(names, everyone), "properties": {"a": everyone}, **everyone}
+    assert first_problem({"a": 1}, schema) == ""
+    assert first_problem({}, {"allOf": [{"$ref": "#"}, {"$ref": "#"}], "required": ["a"]}) == "$.a is missing"
+
+
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        ({"properties": {"a": {"minimum": "3"}}}, "$.properties.a.minimum must be of type number"),
+        ({"properties": []}, "$.properties must be of type object"),
+        ({"required": 5}, "$.required must be of type array"),
+        ({"type": 5}, "$.type must follow one of the schemas of anyOf"),
+        ({"enum": 5}, "$.enum must be of type array"),
+        ({"anyOf": [{"allOf": 5}]}, "$.anyOf[0].allOf must be of type array"),
+        ({"$defs": {"n": {"maxLength": None}}}, "$.$defs.n.maxLength must be of type integer"),
+        (TREE, ""),
+        ({"type": ["string", "null"], "title": 5, "additionalProperties": False}, ""),
+    ],
+)
+def test_what_is_no_schema_is_told(schema: Any, problem: str) -> None:
+    assert schema_problem(schema) == problem
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=8,
 )
+
+
+KEYWORDS = ["type", "properties", "required", "enum", "items", "anyOf", "minimum"]
+
+
+@given(st.dictionaries(st.sampled_from(KEYWORDS), JSON), JSON)
+def test_a_schema_that_is_one_can_be_looked_at(schema: dict[str, Any], value: Any) -> None:
+    if not schema_problem(schema):
+        assert isinstance(first_problem(value, schema), str)
 
 
 @given(JSON)

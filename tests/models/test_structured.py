@@ -20,7 +20,7 @@ from intelforge.core.chat import (
     ToolCallDelta,
     ToolResult,
 )
-from intelforge.core.errors import ModelError
+from intelforge.core.errors import InvalidInputError, ModelError
 from intelforge.models.failures import ProviderError
 from intelforge.models.gateway_model import GatewayModel, Lent
 from intelforge.models.protocol import Abilities
@@ -101,6 +101,44 @@ async def test_a_model_that_cannot_be_brought_to_it_is_an_error(bench: GatewayBe
         await bench.chain(("a:x", mock)).respond(ask(output_schema=AGE))
     assert "models check" in caught.value.hint
     assert len(mock.requests) == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("able", [Abilities(), PLAIN])
+async def test_json_that_was_cut_off_is_not_repaired_and_says_how_to_allow_more(
+    able: Abilities, stream: bool, bench: GatewayBench
+) -> None:
+    mock = MockModel([Rule(reply='{"age": 3', finish=FinishReason.LENGTH)], abilities=able)
+    model = bench.chain(("a:x", mock))
+    with pytest.raises(ModelError, match="no room to finish the JSON") as caught:
+        await (events_of(model, ask(output_schema=AGE)) if stream else model.respond(ask(output_schema=AGE)))
+    assert "llm_max_tokens" in caught.value.hint
+    assert len(mock.requests) == 1
+
+
+async def test_a_call_whose_arguments_were_cut_off_says_how_to_allow_more(bench: GatewayBench) -> None:
+    cut = ToolCall(id="1", name="weather", arguments='{"city": "Os')
+    model = bench.chain(("a:x", [Rule(tool=cut, finish=FinishReason.LENGTH)]))
+    with pytest.raises(ModelError, match="'weather' with arguments that are cut off") as caught:
+        await model.respond(ask(tools=(WEATHER,)))
+    assert "llm_max_tokens" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("wrong", "able"),
+    [
+        ({"output_schema": {"required": 5}}, Abilities()),
+        ({"output_schema": {"properties": []}}, PLAIN),
+        ({"tools": (Tool(name="weather", description="", parameters={"enum": 5}),)}, PLAIN),
+    ],
+)
+async def test_a_schema_that_is_none_is_an_error_before_anything_is_asked(
+    wrong: dict[str, Any], able: Abilities, bench: GatewayBench
+) -> None:
+    mock = MockModel([Rule(reply="{}")], abilities=able)
+    with pytest.raises(InvalidInputError, match="is no JSON schema"):
+        await bench.chain(("a:x", mock)).respond(ask(**wrong))
+    assert mock.requests == []
 
 
 async def test_a_stream_without_the_provider_s_help_comes_when_it_is_right(bench: GatewayBench) -> None:

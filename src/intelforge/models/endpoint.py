@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from intelforge.core.chat import (
     Attempt,
@@ -22,6 +23,8 @@ from intelforge.models.estimates import estimated_tokens, most_tokens, plausible
 from intelforge.models.failures import Failure, ProviderError, failure
 from intelforge.models.ledger import Ledger
 from intelforge.models.protocol import Abilities, Exchange, ModelClient, Prices
+
+ALLOW_MORE: Final = "allow a longer reply: max_tokens of the request, or the setting llm_max_tokens"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,9 +200,9 @@ def check_reply(name: str, request: ChatRequest, response: ChatResponse) -> None
     """Raises ProviderError for a reply that is empty, filtered, or calls a tool in a way that makes no sense."""
     if response.finish_reason is FinishReason.REFUSED and not response.text.strip():
         raise failure(Failure.FILTERED, f"{name} refused to answer", hint="ask in other words, or choose another model")
+    cut = response.finish_reason is FinishReason.LENGTH
     if not response.text.strip() and not response.tool_calls:
-        cut = response.finish_reason is FinishReason.LENGTH
-        hint = "allow a longer reply (llm_max_tokens)" if cut else "try again, or choose another model"
+        hint = ALLOW_MORE if cut else "try again, or choose another model"
         raise failure(Failure.UNFIT if cut else Failure.MALFORMED, f"{name} gave an empty reply", hint=hint)
     known = {tool.name for tool in request.tools}
     for call in response.tool_calls:
@@ -210,10 +213,11 @@ def check_reply(name: str, request: ChatRequest, response: ChatResponse) -> None
                 hint="try again, or choose a model that can call tools: intelforge models check",
             )
         if not _is_object(call.arguments):
+            what = "cut off" if cut else "no JSON object"
             raise failure(
                 Failure.UNFIT,
-                f"{name} called the tool {call.name!r} with arguments that are no JSON object",
-                hint="try again, or choose a model that can call tools: intelforge models check",
+                f"{name} called the tool {call.name!r} with arguments that are {what}",
+                hint=ALLOW_MORE if cut else "try again, or choose a model that can call tools: intelforge models check",
             )
 
 

@@ -7,6 +7,7 @@ import json
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 Schema = Mapping[str, Any]
@@ -28,6 +29,28 @@ _BOUNDS: Final[dict[str, tuple[Callable[[Any, Any], bool], str]]] = {
     "exclusiveMaximum": (operator.lt, "less than"),
 }
 DEEPEST: Final = 64
+_ANY: Final = {"$ref": "#"}
+_NAMED: Final = {"type": "object", "additionalProperties": _ANY}
+_EACH: Final = {"type": "array", "items": _ANY}
+_NAMES: Final = {"type": "array", "items": {"type": "string"}}
+_NUMBER: Final = {"type": "number"}
+_LENGTH: Final = {"type": "integer"}
+_OF_SCHEMAS: Final[Schema] = {
+    "type": ["object", "boolean"],
+    "properties": {
+        "$ref": {"type": "string"},
+        "type": {"anyOf": [{"type": "string"}, _NAMES]},
+        "enum": {"type": "array"},
+        "required": _NAMES,
+        "items": {"anyOf": [_ANY, _EACH]},
+        "additionalProperties": _ANY,
+        **dict.fromkeys(("$defs", "definitions", "properties", "patternProperties"), _NAMED),
+        **dict.fromkeys(("allOf", "anyOf", "oneOf", "prefixItems"), _EACH),
+        **dict.fromkeys(_BOUNDS, _NUMBER),
+        **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), _LENGTH),
+    },
+}
+"""the keywords that are looked at, themselves described by a schema"""
 
 
 def json_within(text: str) -> str:
@@ -47,25 +70,43 @@ def json_within(text: str) -> str:
 
 def first_problem(value: object, schema: Schema) -> str:
     """Where and how a value first departs from a schema, in words; empty when it follows it."""
-    return next(_problems(value, schema, "$", schema, 0), "")
+    return next(_problems(value, schema, "$", _Scope(schema), 0), "")
 
 
-def _problems(value: Any, schema: Any, at: str, root: Schema, depth: int) -> Iterator[str]:
+def schema_problem(schema: Schema) -> str:
+    """Where and how a schema is none, as far as its keywords are known here; empty when it is one."""
+    return first_problem(schema, _OF_SCHEMAS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    root: Schema
+    found: dict[tuple[str, str], str] = field(default_factory=dict)
+    """the first problem of a value by reference and place, so that references that meet again take no more time"""
+
+    def referred(self, value: Any, reference: str, at: str, depth: int) -> str:
+        key = (reference, at)
+        if key not in self.found:
+            self.found[key] = ""  # while it is looked at: a schema that refers to itself asks for no more than it does
+            self.found[key] = next(_problems(value, _resolved(reference, self.root), at, self, depth + 1), "")
+        return self.found[key]
+
+
+def _problems(value: Any, schema: Any, at: str, scope: _Scope, depth: int) -> Iterator[str]:
     if schema is True or depth > DEEPEST:
         return
     if schema is False or not isinstance(schema, Mapping):
         yield f"{at} must not be there"
         return
-    if "$ref" in schema:
-        yield from _problems(value, _resolved(str(schema["$ref"]), root), at, root, depth + 1)
+    if "$ref" in schema and (problem := scope.referred(value, str(schema["$ref"]), at, depth)):
+        yield problem
     yield from _type_problems(value, schema, at)
-    yield from _choice_problems(value, schema, at, root, depth)
+    yield from _choice_problems(value, schema, at, scope, depth)
     yield from _bound_problems(value, schema, at)
     if isinstance(value, dict):
-        yield from _object_problems(value, schema, at, root, depth)
+        yield from _object_problems(value, schema, at, scope, depth)
     if isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _problems(item, schema.get("items", True), f"{at}[{index}]", root, depth + 1)
+        yield from _array_problems(value, schema, at, scope, depth)
 
 
 def _type_problems(value: Any, schema: Schema, at: str) -> Iterator[str]:
@@ -79,14 +120,14 @@ def _type_problems(value: Any, schema: Schema, at: str) -> Iterator[str]:
         yield f"{at} must be {json.dumps(schema['const'])[:200]}"
 
 
-def _choice_problems(value: Any, schema: Schema, at: str, root: Schema, depth: int) -> Iterator[str]:
+def _choice_problems(value: Any, schema: Schema, at: str, scope: _Scope, depth: int) -> Iterator[str]:
     for part in schema.get("allOf", ()):
-        yield from _problems(value, part, at, root, depth + 1)
+        yield from _problems(value, part, at, scope, depth + 1)
     for keyword, allowed in (("anyOf", range(1, 10_000)), ("oneOf", range(1, 2))):
         parts = schema.get(keyword)
         if not parts:
             continue
-        fitting = sum(not any(_problems(value, part, at, root, depth + 1)) for part in parts)
+        fitting = sum(not any(_problems(value, part, at, scope, depth + 1)) for part in parts)
         if fitting not in allowed:
             yield f"{at} must follow {'one' if fitting == 0 else 'only one'} of the schemas of {keyword}"
 
@@ -104,14 +145,24 @@ def _bound_problems(value: Any, schema: Schema, at: str) -> Iterator[str]:
             yield f"{at} must be no longer than {schema[high]}"
 
 
-def _object_problems(value: dict[str, Any], schema: Schema, at: str, root: Schema, depth: int) -> Iterator[str]:
+def _object_problems(value: dict[str, Any], schema: Schema, at: str, scope: _Scope, depth: int) -> Iterator[str]:
     known = schema.get("properties", {})
+    # Names by a pattern are let pass: an expression of somebody else may take for ever.
+    others = True if "patternProperties" in schema else schema.get("additionalProperties", True)
     for name in schema.get("required", ()):
         if name not in value:
             yield f"{at}.{name} is missing"
     for name, item in value.items():
-        inner = known.get(name, schema.get("additionalProperties", True))
-        yield from _problems(item, inner, f"{at}.{name}", root, depth + 1)
+        yield from _problems(item, known.get(name, others), f"{at}.{name}", scope, depth + 1)
+
+
+def _array_problems(value: list[Any], schema: Schema, at: str, scope: _Scope, depth: int) -> Iterator[str]:
+    items = schema.get("items", True)
+    first = items if isinstance(items, list) else schema.get("prefixItems", ())  # as it was written before 2020
+    rest = True if isinstance(items, list) else items
+    for index, item in enumerate(value):
+        inner = first[index] if index < len(first) else rest
+        yield from _problems(item, inner, f"{at}[{index}]", scope, depth + 1)
 
 
 def _resolved(reference: str, root: Schema) -> Any:

@@ -21,9 +21,11 @@ from intelforge.core.chat import (
     ToolCall,
     ToolCallDelta,
 )
+from intelforge.core.errors import InvalidInputError
+from intelforge.models.endpoint import ALLOW_MORE
 from intelforge.models.failures import Failure, ProviderError, failure
 from intelforge.models.in_words import REPLY, repaired, schema_by_prompt, tools_by_prompt, with_text
-from intelforge.models.json_schema import first_problem, json_within
+from intelforge.models.json_schema import first_problem, json_within, schema_problem
 from intelforge.models.protocol import Abilities, Exchange, Profiles, Responder
 
 
@@ -83,6 +85,7 @@ class Adapted:
 
     def _run(self, exchange: Exchange, can: Abilities) -> AsyncGenerator[StreamEvent, None]:
         request = exchange.request
+        check_schemas(request, tools=not can.tools)
         if request.tools and not can.tools:
             if request.tool_choice == "none":
                 return self.inner.run(replace(exchange, request=replace(request, tools=())))
@@ -100,11 +103,11 @@ class Adapted:
         """The reply once it has been read, after one repair if it needs one; given out when it is whole."""
         response = await self._whole(exchange, request)
         problem = reading.problem(response)
-        if problem:
+        if problem and response.finish_reason is not FinishReason.LENGTH:
             response = await self._whole(exchange, repaired(request, response, problem))
             problem = reading.problem(response)
         if problem:
-            raise self._unfit(problem)
+            raise self._unfit(problem, response)
         response = reading.read(response)
         if exchange.stream:
             for event in _pieces(response):
@@ -116,10 +119,14 @@ class Adapted:
         async with aclosing(self.inner.run(exchange)) as events:
             async for event in events:
                 if isinstance(event, Done) and (problem := reading.problem(event.response)):
-                    raise self._unfit(problem)
+                    raise self._unfit(problem, event.response)
                 yield event
 
-    def _unfit(self, problem: str) -> ProviderError:
+    def _unfit(self, problem: str, response: ChatResponse) -> ProviderError:
+        if response.finish_reason is FinishReason.LENGTH:
+            return failure(
+                Failure.UNFIT, f"{self.name} had no room to finish the JSON it is asked for", hint=ALLOW_MORE
+            )
         return failure(
             Failure.UNFIT,
             f"{self.name} does not write the JSON it is asked for: {problem}",
@@ -132,6 +139,16 @@ class Adapted:
                 if isinstance(event, Done):
                     return event.response
         raise failure(Failure.MALFORMED, f"{self.name} gave no usable reply", hint="choose another model")
+
+
+def check_schemas(request: ChatRequest, *, tools: bool) -> None:
+    """Raises InvalidInputError when a schema that the reply will be held against is none."""
+    wanted = {} if request.output_schema is None else {"the schema of the reply": request.output_schema}
+    if tools:
+        wanted |= {f"the schema of the tool {tool.name!r}": tool.parameters for tool in request.tools}
+    for whose, schema in wanted.items():
+        if problem := schema_problem(schema):
+            raise InvalidInputError(f"{whose} is no JSON schema: {problem}", hint="mend it")
 
 
 @dataclass(frozen=True, slots=True)
