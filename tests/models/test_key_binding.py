@@ -1,11 +1,18 @@
 """A key is sent to its provider's host, and to no other."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
 import httpx2
 import pytest
 
+from intelforge.core.chat import StreamEvent
 from intelforge.core.errors import ErrorCode, ModelError
-from intelforge.models.key_binding import bound_client, key_headers, with_key
+from intelforge.models.failures import Failure, ProviderError
+from intelforge.models.key_binding import MOST_BYTES, bound_client, key_headers, with_key
+from intelforge.models.protocol import LanguageModel
 from intelforge.models.providers import PROVIDERS
+from intelforge.models.resilience import RetryPolicy
 from intelforge.models.targets import Target, read_target
 from intelforge.testing.gateway import GatewayBench, ask
 from intelforge.testing.model_server import ModelServer, ServerReply, chat_reply
@@ -54,6 +61,31 @@ async def test_no_other_host_port_or_scheme_gets_it(
     elsewhere, home = seen
     assert not any(secret in str(elsewhere.headers.raw) for secret in (KEY, "from-a-library"))
     assert home.headers["authorization"] == f"Bearer {KEY}"
+
+
+async def streamed(model: LanguageModel) -> list[StreamEvent]:
+    async with aclosing(model.stream(ask())) as events:
+        return [event async for event in events]
+
+
+@pytest.mark.usefixtures("allow_loopback_requests")
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_reply_without_an_end_does_not_fill_the_memory(bench: GatewayBench, stream: bool) -> None:
+    sent = [0]
+
+    async def endless() -> AsyncIterator[bytes]:
+        while sent[0] <= 2 * MOST_BYTES:
+            sent[0] += 1 << 20
+            yield b" " * (1 << 20)
+
+    bench.retry = RetryPolicy(retries=0)
+    transport = httpx2.MockTransport(lambda request: httpx2.Response(200, content=endless()))
+    async with httpx2.AsyncClient(transport=transport) as bench.client:
+        model = await bench.open("https://llm.example.com/v1#m")
+        with pytest.raises(ProviderError, match="sent more than 32 MB") as caught:
+            await (streamed(model) if stream else model.respond(ask()))
+    assert caught.value.kind is Failure.MALFORMED
+    assert sent[0] <= MOST_BYTES + (1 << 20)
 
 
 @pytest.mark.usefixtures("allow_loopback_requests")

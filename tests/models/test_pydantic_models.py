@@ -147,6 +147,12 @@ async def test_ids_of_other_models_calls_fit_what_mistral_takes(exchange: Exchan
     assert told["tool_call_id"].isalnum()
 
 
+async def test_an_address_may_have_a_query(exchange: Exchange) -> None:
+    await exchange.respond("https://llm.example.com/openai/v1/?api-version=1#m", ask(), chat_reply("Fine."))
+    (asked,) = exchange.requests
+    assert str(asked.url) == "https://llm.example.com/openai/v1/chat/completions?api-version=1"
+
+
 async def test_a_model_of_openrouter_without_a_vendor_is_an_error_that_says_so(exchange: Exchange) -> None:
     with pytest.raises(ConfigError) as caught:
         await exchange.respond("openrouter:gpt-5", ask(), chat_reply("Fine."))

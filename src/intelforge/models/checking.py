@@ -58,8 +58,8 @@ class Checker:
             if facts.key_path and reply.status_code == 200:
                 key = await self._get(facts.key_path)
                 reply = reply if key.status_code == 200 else key
-        except EgressError as error:
-            return self._report(reachable=False, problem=error.message, hint=error.hint)
+        except (EgressError, ProviderError) as error:
+            return self._report(reachable=isinstance(error, ProviderError), problem=error.message, hint=error.hint)
         except httpx2.HTTPError as error:
             problem = f"{self.target.name} cannot be reached ({type(error).__name__})"
             return self._report(reachable=False, problem=problem, hint="start it, or check the connection")
@@ -135,11 +135,12 @@ class Checker:
 
     async def _get(self, path: str) -> httpx2.Response:
         root = httpx2.URL(self.target.base_url)
-        base = str(root.copy_with(path="/", query=None)).rstrip("/") if path.startswith("//") else str(root).rstrip("/")
+        base = "" if path.startswith("//") else root.path.rstrip("/")
+        url = root.copy_with(path=f"{base}/{path.lstrip('/')}")
         headers = {"anthropic-version": "2023-06-01"} if self.target.provider == "anthropic" else {}
         timeout = httpx2.Timeout(SECONDS, connect=self.connect)
         async with bound_client(self.target, self.client) as client:
-            return await client.get(f"{base}/{path.lstrip('/')}", headers=headers, timeout=timeout)
+            return await client.get(url, headers=headers, timeout=timeout)
 
     def _report(
         self,

@@ -33,7 +33,8 @@ class DirectOpenAI(AsyncOpenAI):
     def __init__(self, *, base_url: str, http_client: httpx2.AsyncClient) -> None:
         super().__init__(base_url=base_url, api_key=NO_KEY, http_client=http_client, max_retries=0)
         self.http = http_client
-        self.address = f"{base_url.rstrip('/')}/{PATH}"
+        place = httpx2.URL(base_url)  # which may have a query, as Azure's has
+        self.address = str(place.copy_with(path=f"{place.path.rstrip('/')}/{PATH}"))
 
     def with_options(self, **options: Any) -> "DirectOpenAI":
         """Itself: the only option that pydantic-ai sets is how often to try again."""

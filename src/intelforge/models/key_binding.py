@@ -1,12 +1,13 @@
 """Keys bound to their hosts: a provider's library never has the key, and no other host is ever sent it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
 import httpx2
 
 from intelforge.core.errors import ErrorCode, ModelError
+from intelforge.models.failures import Failure, failure
 from intelforge.models.providers import COMPATIBLE, COMPATIBLE_KEY, PORTKEY_VIRTUAL_KEY
 from intelforge.models.targets import Target
 from intelforge.security.servers import server_key
@@ -15,6 +16,9 @@ NO_KEY: Final = "none"
 """given to libraries that insist on a key; it is taken out again"""
 CREDENTIALS: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "x-portkey-api-key")
 """headers in which a library may send what it takes for a key"""
+
+MOST_BYTES: Final = 32 << 20
+"""of a reply: a server that never ends must not fill the memory"""
 
 
 def with_key(target: Target, secrets: Mapping[str, str], *, allow_hosts: Collection[str] = ()) -> Target:
@@ -55,11 +59,15 @@ def _missing(problem: str, name: str, otherwise: str = "") -> ModelError:
 class KeyBoundTransport(httpx2.AsyncBaseTransport):
     """Sends through a client that others use too, with the key when the request goes to the host that it belongs to.
 
-    Redirects are not followed.
+    Redirects are not followed. A reply of more than MOST_BYTES ends with ProviderError.
     """
 
-    def __init__(self, client: httpx2.AsyncClient, origin: httpx2.URL, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, client: httpx2.AsyncClient, origin: httpx2.URL, headers: Mapping[str, str], *, name: str
+    ) -> None:
+        """`name` is that of the model, for messages."""
         self._client = client
+        self._name = name
         self._origin = _origin(origin)
         self._headers = dict(headers)
 
@@ -71,13 +79,34 @@ class KeyBoundTransport(httpx2.AsyncBaseTransport):
             request.headers.pop(name, None)
         if _origin(request.url) == self._origin:
             request.headers.update(self._headers)
-        return await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        if isinstance(response.stream, httpx2.AsyncByteStream):
+            response.stream = _Bounded(response.stream, self._name)
+        return response
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    def __init__(self, stream: httpx2.AsyncByteStream, name: str) -> None:
+        self._stream = stream
+        self._name = name
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for part in self._stream:
+            size += len(part)
+            if size > MOST_BYTES:
+                problem = f"{self._name} sent more than {MOST_BYTES >> 20} MB for one reply"
+                raise failure(Failure.MALFORMED, problem, hint="check that its address is its API's")
+            yield part
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 def bound_client(target: Target, client: httpx2.AsyncClient) -> httpx2.AsyncClient:
     """A client for one model's library. It need not be closed: the connections are those of the client given."""
     return httpx2.AsyncClient(
-        transport=KeyBoundTransport(client, httpx2.URL(target.base_url), key_headers(target)),
+        transport=KeyBoundTransport(client, httpx2.URL(target.base_url), key_headers(target), name=target.name),
         trust_env=False,
         timeout=client.timeout,
     )

@@ -105,9 +105,9 @@ def translated(
 
     A reason in which one of the `secrets` stands is left out.
     """
-    refused = _egress_error(error)
-    if refused is not None:
-        return refused
+    ours = _ours(error)
+    if ours is not None:
+        return ours
     said = _said(error)
     status = error.status_code if isinstance(error, ModelHTTPError) else _status(error)
     kind = _kind(error, said, status)
@@ -163,10 +163,10 @@ def _status(error: Exception) -> int:
     return found if isinstance(found, int) else 0
 
 
-def _egress_error(error: BaseException | None) -> EgressError | None:
-    """The refusal by egress that the libraries above it have wrapped, if that is what happened."""
+def _ours(error: BaseException | None) -> ProviderError | EgressError | None:
+    """What our own transport raised and the libraries above it have wrapped, if that is what happened."""
     while error is not None:
-        if isinstance(error, EgressError):
+        if isinstance(error, ProviderError | EgressError):
             return error
         error = error.__cause__ or error.__context__
     return None
