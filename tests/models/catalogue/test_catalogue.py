@@ -203,6 +203,24 @@ async def test_a_prompt_that_ollama_may_cut_is_told_unless_the_window_was_measur
     measured = profile("ollama:qwen3:8b", usable=16_000)
     sure = CatalogueWindow(catalogue=Catalogue(profiles=MemoryProfiles({measured.model: measured}), environment={}))
     assert await sure.fit(request, model="ollama:qwen3:8b") == (request, ())
+    longer = ChatRequest(messages=(Message.of(Role.USER, "word " * 20_000),))
+    _, notes = await sure.fit(longer, model="ollama:qwen3:8b")
+    assert any("cut it at 16,000" in note for note in notes)
+
+
+async def test_ollama_may_cut_a_prompt_for_a_model_that_nobody_knows_too() -> None:
+    request = ChatRequest(messages=(Message.of(Role.USER, "word " * 9000),))
+    nothing = profile("ollama:my-own")
+    for profiles in ({}, {nothing.model: nothing}):
+        window = CatalogueWindow(catalogue=Catalogue(profiles=MemoryProfiles(profiles), environment={}))
+        kept, notes = await window.fit(request, model="ollama:my-own")
+        assert kept == request
+        assert any("OLLAMA_CONTEXT_LENGTH" in note for note in notes)
+        assert await window.fit(request, model="ollama:my-own-cloud") == (request, ())
+        assert await window.fit(ChatRequest(messages=request.messages[:0]), model="ollama:my-own") == (
+            ChatRequest(messages=()),
+            (),
+        )
 
 
 async def test_what_another_process_measured_is_read_after_a_while_and_once_for_all_who_ask() -> None:

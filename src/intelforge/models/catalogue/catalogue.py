@@ -1,6 +1,7 @@
 """Looks models up: what a user's file says, what was measured, what is built in, what the price list says."""
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +25,8 @@ PRICE_LIST: Final = "genai-prices"
 FILE: Final = "model_facts"
 SERVED: Final = "OLLAMA_CONTEXT_LENGTH"
 """the environment variable that sets the context Ollama serves"""
+SERVED_UNLESS_SET: Final = 4096
+"""tokens of context that Ollama serves on machines without a large graphics card, whatever the model was made for"""
 
 REFRESHED_SECONDS: Final = 10.0
 """after which it is looked what other processes measured"""
@@ -130,10 +133,17 @@ class Catalogue:
         """What a model can do: what the user's file says, else what was measured, else what is built in."""
         return (await self.measured_facts(name)).abilities
 
-    def unsure_of_window(self, facts: ModelFacts) -> bool:
-        """Whether a server may serve less context than the model was made for, and nobody has measured it."""
-        told = FILE in facts.origins or any(origin.startswith("measured") for origin in facts.origins)
-        return facts.name.startswith("ollama:") and not told and not self._environment.get(SERVED)
+    def surely_served(self, name: str) -> float:
+        """How many tokens a server surely reads at once; infinite where it serves what the model was made for.
+
+        Ollama serves less and says nothing, unless it was told, or a probe found a fact in so long a prompt.
+        """
+        given, profile = self._overrides.get(name), (self._measured_profiles or {}).get(name)
+        told = given is not None and given.context_window is not None
+        cut = name.startswith("ollama:") and not is_remote(name)
+        if not cut or told or self._environment.get(SERVED):
+            return math.inf
+        return max(SERVED_UNLESS_SET, (profile.context_usable or 0) if profile else 0)
 
     async def profile(self, name: str) -> Profile | None:
         """What a probe measured, if one was made."""

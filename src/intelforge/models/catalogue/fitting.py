@@ -1,16 +1,14 @@
 """Fits requests into the windows that the catalogue knows of: what the gateway is lent as its window."""
 
+import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from intelforge.core.chat import ChatRequest
 from intelforge.models.catalogue.catalogue import Catalogue
-from intelforge.models.window.counting import TokenCounter
-from intelforge.models.window.fit import Strategy, Summarise, Window, fit
-
-SERVED_UNLESS_SET: Final = 4096
-"""tokens of context that Ollama serves on machines without a large graphics card, whatever the model was made for"""
+from intelforge.models.window.counting import TokenCounter, bytes_of
+from intelforge.models.window.fit import Fitted, Strategy, Summarise, Window, fit
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,23 +26,35 @@ class CatalogueWindow:
     async def fit(self, request: ChatRequest, *, model: str) -> tuple[ChatRequest, Sequence[str]]:
         """A request that fits, and what the caller should know. ModelError (too_large) when none does."""
         facts = await self.catalogue.measured_facts(model)
-        if facts.context_window is None:
-            return request, ()
+        counter = self._counters.setdefault(model, TokenCounter(model))
+        fitted = Fitted(request=request, count=None)
+        if facts.context_window is not None:
+            fitted = await fit(request, self._window(model, facts.context_window, request), counter)
+        doubt = await self._doubt(fitted, counter)
+        return fitted.request, (*fitted.notes, doubt) if doubt else fitted.notes
+
+    def _window(self, model: str, tokens: int, request: ChatRequest) -> Window:
         away = request.local_only and self.strategy is Strategy.SUMMARISE  # who summarises may be elsewhere
-        window = Window(
+        return Window(
             model=model,
-            tokens=facts.context_window,
+            tokens=tokens,
             strategy=Strategy.OLDEST_FIRST if away else self.strategy,
             keep_last=self.keep_last,
             longest_reply=self.longest_reply,
             summarise=self.summarise,
         )
-        fitted = await fit(request, window, self._counters.setdefault(model, TokenCounter(model)))
-        needed = fitted.count.tokens if fitted.count else 0
-        if needed <= SERVED_UNLESS_SET or not self.catalogue.unsure_of_window(facts):
-            return fitted.request, fitted.notes
-        doubt = (
-            f"the prompt takes {needed:,} tokens, and Ollama may cut it at {SERVED_UNLESS_SET:,} unless "
-            f"OLLAMA_CONTEXT_LENGTH is set; to measure it: intelforge models probe {model}"
+
+    async def _doubt(self, fitted: Fitted, counter: TokenCounter) -> str:
+        """What is to be said of a prompt that its server may cut without a word; empty when it will not."""
+        served, bound = self.catalogue.surely_served(counter.model), bytes_of(fitted.request)
+        if served == math.inf or (bound is not None and bound <= served):
+            return ""
+        count = fitted.count
+        if count is None:
+            count = await asyncio.to_thread(counter.request, fitted.request)
+        if count.tokens <= served:
+            return ""
+        return (
+            f"the prompt takes {count.tokens:,} tokens, and Ollama may cut it at {served:,.0f} unless "
+            f"OLLAMA_CONTEXT_LENGTH is set; to measure it: intelforge models probe {counter.model}"
         )
-        return fitted.request, (*fitted.notes, doubt)
