@@ -396,6 +396,16 @@ async def test_a_response_that_was_kept_asks_no_model(bench: GatewayBench) -> No
     assert len(mock.requests) == 1
 
 
+@pytest.mark.parametrize(("fault", "kept"), [("server", False), ("timeout", False), ("busy", False), ("missing", True)])
+async def test_the_reply_of_a_model_that_stood_in_for_a_while_is_not_kept(
+    fault: str, kept: bool, bench: GatewayBench
+) -> None:
+    cache = OneReply()
+    bench.lent = Lent(cache=cache)
+    assert (await bench.chain(("a:x", failing(fault)), ("b:y", FINE)).respond(ask())).model == "b:y"
+    assert (cache.kept is not None) is kept
+
+
 class Shortened:
     """A Window that keeps the last turn."""
 

@@ -147,6 +147,20 @@ async def test_ids_of_other_models_calls_fit_what_mistral_takes(exchange: Exchan
     assert told["tool_call_id"].isalnum()
 
 
+async def test_halves_of_characters_keep_no_request_from_being_sent(exchange: Exchange) -> None:
+    half = "x\ud800"
+    turns = (
+        Message.of(Role.USER, half),
+        Message(role=Role.ASSISTANT, parts=(Thinking(half), ToolCall(id=half, name="weather", arguments=f'"{half}"'))),
+        Message(role=Role.TOOL, parts=(ToolResult(id=half, name="weather", content=half),)),
+    )
+    tool = Tool(name="weather", description=half, parameters={"type": "object", "properties": {half: {}}})
+    request = ChatRequest(messages=turns, tools=(tool,), stop=(half,))
+    assert (await exchange.respond("openai:gpt-4o", request, chat_reply("Fine."))).text == "Fine."
+    schema = {"type": "object", "title": half}
+    assert (await exchange.respond("openai:gpt-4o", ask(output_schema=schema), chat_reply("{}"))).text == "{}"
+
+
 async def test_an_address_may_have_a_query(exchange: Exchange) -> None:
     await exchange.respond("https://llm.example.com/openai/v1/?api-version=1#m", ask(), chat_reply("Fine."))
     (asked,) = exchange.requests
@@ -392,6 +406,26 @@ async def test_anthropic_is_asked_in_its_own_interface(anthropic: str, exchange:
     assert response.text == "Well."
     assert response.tool_calls == (ToolCall(id="t1", name="weather", arguments='{"city": "Oslo"}'),)
     assert (response.finish_reason, response.tokens.cache_read) == (FinishReason.TOOL_CALLS, 2)
+
+
+@pytest.mark.usefixtures("anthropic")
+async def test_a_schema_that_a_library_cannot_write_is_told_in_words(exchange: Exchange) -> None:
+    schema = {"type": ["object", "null"], "properties": {"a": {}}}
+    reply = anthropic_reply([{"type": "text", "text": '{"a": 1}'}], "end_turn")
+    response = await exchange.respond("anthropic:claude-sonnet-5", ask(output_schema=schema), reply)
+    assert response.text == '{"a": 1}'
+    assert any("asked in words" in note for note in response.notes)
+    assert response.attempts[0].cost_usd == 0.0
+    assert len(exchange.requests) == 1
+
+
+async def test_an_image_of_no_kind_is_the_request_s_fault_and_costs_nothing(exchange: Exchange) -> None:
+    seen = Message(role=Role.USER, parts=(Image(data=b"x", media_type="nonsense"),))
+    with pytest.raises(ProviderError, match="cannot do what was asked") as caught:
+        await exchange.respond("openai:gpt-4o", ChatRequest(messages=(seen,)), chat_reply("Fine."))
+    assert "images" in caught.value.hint
+    assert exchange.requests == []
+    assert {call.cost_usd for call in exchange.bench.store.calls} == {0.0}
 
 
 async def test_anthropic_says_why_it_stopped(anthropic: str, exchange: Exchange) -> None:

@@ -20,6 +20,7 @@ from intelforge.core.chat import (
 from intelforge.core.errors import (
     BusyError,
     ConfigError,
+    EgressError,
     ErrorCode,
     IntelForgeError,
     InvalidInputError,
@@ -123,8 +124,9 @@ class GatewayModel(Prompted):
                         timings = Timings(first_token=first if stream else total, total=total)
                         response = call.summed(replace(event.response, timings=timings))
                         self._learn(request, route, response)
-                        # What was left out of the request is true of the reply for whoever is given it again.
-                        await self._keep(request, response, notes=call.fitting(response.model))
+                        if not any(map(passing, call.failures)):
+                            # What was left out of the request is true of the reply for whoever is given it again.
+                            await self._keep(request, response, notes=call.fitting(response.model))
                         event = Done(response)
                     yield event
         except IntelForgeError as error:
@@ -254,6 +256,13 @@ class _Call:
                     if isinstance(event, Done):  # now: whoever has it may leave before this ends
                         candidate.breaker.succeeded()
                     yield event
+
+
+def passing(error: IntelForgeError) -> bool:
+    """Whether the model may well answer the same request another time: then the reply of the next is not for ever."""
+    if isinstance(error, ProviderError):
+        return error.advice.again or error.kind in (Failure.TIMEOUT, Failure.LATE, Failure.RESTING)
+    return isinstance(error, EgressError)
 
 
 def check_request(request: ChatRequest) -> None:

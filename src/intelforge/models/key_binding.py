@@ -1,6 +1,7 @@
 """Keys bound to their hosts: a provider's library never has the key, and no other host is ever sent it."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Final
 
@@ -19,6 +20,9 @@ CREDENTIALS: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key",
 
 MOST_BYTES: Final = 32 << 20
 """of a reply: a server that never ends must not fill the memory"""
+
+SENDING: Final[ContextVar[list[str] | None]] = ContextVar("sending", default=None)
+"""takes the host of each request that is sent, for who must know whether one was"""
 
 
 def with_key(target: Target, secrets: Mapping[str, str], *, allow_hosts: Collection[str] = ()) -> Target:
@@ -79,6 +83,8 @@ class KeyBoundTransport(httpx2.AsyncBaseTransport):
             request.headers.pop(name, None)
         if _origin(request.url) == self._origin:
             request.headers.update(self._headers)
+        if (sent := SENDING.get()) is not None:
+            sent.append(request.url.host)
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
         if isinstance(response.stream, httpx2.AsyncByteStream):
             response.stream = _Bounded(response.stream, self._name)

@@ -15,6 +15,7 @@ from pydantic_ai.settings import ModelSettings, ToolChoice
 
 from intelforge.core.chat import ChatRequest, ChatResponse, Done, Message, Role, StreamEvent
 from intelforge.core.errors import IntelForgeError
+from intelforge.models.key_binding import SENDING
 from intelforge.models.protocol import Abilities
 from intelforge.models.pydantic_errors import translated
 from intelforge.models.pydantic_messages import (
@@ -23,6 +24,7 @@ from intelforge.models.pydantic_messages import (
     messages_of,
     parameters_of,
     parts_from,
+    sendable,
     tokens_from,
 )
 
@@ -46,7 +48,7 @@ class PydanticClient:
     """those that no message may repeat"""
     seed: str = "seed"
     tried_once: bool = False
-    """its SDK was made without retries"""
+    """its SDK was made by us: without retries, over a transport that says what it sends"""
 
     @functools.cached_property
     def abilities(self) -> Abilities:
@@ -60,6 +62,8 @@ class PydanticClient:
     async def send(self, request: ChatRequest, *, stream: bool, timeout: float) -> AsyncGenerator[StreamEvent, None]:
         """See ModelClient."""
         problem: IntelForgeError | None = None
+        sent: list[str] = []
+        SENDING.set(sent)
         parameters = parameters_of(request)
         settings = self._settings(request, timeout)
         try:
@@ -75,7 +79,8 @@ class PydanticClient:
         except IntelForgeError as error:
             problem = error
         except Exception as error:  # noqa: BLE001 - the boundary to foreign code: its every error becomes one of ours
-            problem = translated(self.name, error, key=self.key, asked=request, secrets=self.secrets())
+            unsent = self.tried_once and not sent
+            problem = translated(self.name, error, key=self.key, asked=request, secrets=self.secrets(), unsent=unsent)
         if problem is not None:
             # Outside of the handler, so that no trace holds what the provider said, which may repeat a key.
             raise problem
@@ -106,7 +111,7 @@ class PydanticClient:
         if request.top_p is not None:
             settings["top_p"] = request.top_p
         if request.stop:
-            settings["stop_sequences"] = list(request.stop)
+            settings["stop_sequences"] = [sendable(one) for one in request.stop]
         if request.seed is not None:
             if self.seed == "seed":
                 settings["seed"] = request.seed

@@ -63,7 +63,7 @@ _WORDS: Final[dict[Failure, tuple[str, str]]] = {
     Failure.TOO_LONG: ("cannot read so much", "ask for less, or choose a model with a larger context window"),
     Failure.REJECTED: (
         "cannot do what was asked",
-        "check temperature, lengths and tools of the request, and what it can do: intelforge models check",
+        "check temperature, lengths, tools and images of the request, and what it can do: intelforge models check",
     ),
     Failure.TIMEOUT: ("took too long to answer", "raise llm_timeout, or choose another model"),
     Failure.UNREACHABLE: ("cannot be reached", "start it, or check the connection"),
@@ -99,18 +99,25 @@ _CHOOSE: Final = "choose another model: intelforge models check"
 
 
 def translated(
-    name: str, error: Exception, *, key: str, asked: ChatRequest, secrets: Collection[str] = ()
+    name: str,
+    error: Exception,
+    *,
+    key: str,
+    asked: ChatRequest,
+    secrets: Collection[str] = (),
+    unsent: bool = False,
 ) -> ProviderError | EgressError:
     """One of our errors in place of a foreign one; `key` names the secret that the key is in.
 
-    A reason in which one of the `secrets` stands is left out.
+    A reason in which one of the `secrets` stands is left out. `unsent` says that the library raised the error before
+    anything was sent: then it could not write the request.
     """
     ours = _ours(error)
     if ours is not None:
         return ours
     said = _said(error)
     status = error.status_code if isinstance(error, ModelHTTPError) else _status(error)
-    kind = _kind(error, said, status)
+    kind = _kind(error, said, status, unknown=Failure.REJECTED if unsent else Failure.MALFORMED)
     lacks = lacking(said, asked) if kind in _MAY_LACK else frozenset()
     kind = Failure.REJECTED if lacks else kind
     what, hint = _told(kind, said, status, asked=asked, lacks=lacks)
@@ -127,14 +134,14 @@ def translated(
     return found
 
 
-def _kind(error: Exception, said: str, status: int) -> Failure:
+def _kind(error: Exception, said: str, status: int, *, unknown: Failure) -> Failure:
     if 300 <= status < 400 or status in _NO_SUCH_API:
         return Failure.MISCALLED
     if status in _TOO_LARGE:
         return Failure.TOO_LONG
     if isinstance(error, ModelConnectionError) and error.phase in _UNSENT:
         return Failure.UNREACHABLE
-    kind = next((kind for foreign, kind in _KINDS if isinstance(error, foreign)), Failure.MALFORMED)
+    kind = next((kind for foreign, kind in _KINDS if isinstance(error, foreign)), unknown)
     if kind is Failure.SERVER and 400 <= status < 500 and status not in _PASSING:
         kind = Failure.REJECTED
     return next((meant for meant, means in _MEANT if means(said)), kind) if kind is Failure.REJECTED else kind

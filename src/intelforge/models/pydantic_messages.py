@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from pydantic_ai.messages import (
     BinaryContent,
@@ -60,12 +60,16 @@ SCHEMA_NAME: Final = "reply"
 def parameters_of(request: ChatRequest) -> ModelRequestParameters:
     """Tools and the schema of the reply."""
     tools = [
-        ToolDefinition(name=tool.name, description=tool.description, parameters_json_schema=dict(tool.parameters))
+        ToolDefinition(
+            name=sendable(tool.name),
+            description=sendable(tool.description),
+            parameters_json_schema=sendable_json(dict(tool.parameters)),
+        )
         for tool in request.tools
     ]
     if request.output_schema is None:
         return ModelRequestParameters(function_tools=tools)
-    wanted = OutputObjectDefinition(json_schema=dict(request.output_schema), name=SCHEMA_NAME)
+    wanted = OutputObjectDefinition(json_schema=sendable_json(dict(request.output_schema)), name=SCHEMA_NAME)
     return ModelRequestParameters(function_tools=tools, output_mode="native", output_object=wanted)
 
 
@@ -90,7 +94,7 @@ def _request_parts(message: Message) -> Iterable[ModelRequestPart]:
     if message.role is Role.SYSTEM:
         return [SystemPromptPart(sendable(message.text))]
     results = [
-        ToolReturnPart(tool_name=part.name, content=sendable(part.content), tool_call_id=part.id)
+        ToolReturnPart(tool_name=sendable(part.name), content=sendable(part.content), tool_call_id=sendable(part.id))
         for part in message.parts
         if isinstance(part, ToolResult)
     ]
@@ -111,14 +115,23 @@ def _response_parts(parts: Sequence[Part]) -> Iterable[ModelResponsePart]:
         if isinstance(part, Text):
             yield TextPart(sendable(part.text))
         elif isinstance(part, Thinking):
-            yield ThinkingPart(part.text)
+            yield ThinkingPart(sendable(part.text))
         elif isinstance(part, ToolCall):
-            yield ToolCallPart(part.name, part.arguments, tool_call_id=part.id)
+            yield ToolCallPart(sendable(part.name), sendable(part.arguments), tool_call_id=sendable(part.id))
 
 
 def sendable(text: str) -> str:
     """The text without halves of characters, which cannot be sent."""
     return text.encode("utf-8", "replace").decode()
+
+
+def sendable_json(value: Any) -> Any:
+    """The same of JSON values."""
+    if isinstance(value, str):
+        return sendable(value)
+    if isinstance(value, dict):
+        return {sendable(name): sendable_json(item) for name, item in value.items()}
+    return [sendable_json(item) for item in value] if isinstance(value, list) else value
 
 
 def parts_from(parts: Sequence[ModelResponsePart]) -> tuple[Part, ...]:
