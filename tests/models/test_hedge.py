@@ -10,7 +10,6 @@ import pytest
 from intelforge.core.chat import ChatRequest, ChatResponse, Done, StreamEvent, TextDelta, Tokens
 from intelforge.core.errors import ModelError
 from intelforge.models.endpoint import Limits
-from intelforge.models.failures import ProviderError
 from intelforge.models.hedge import hedged
 from intelforge.models.ledger import CallState
 from intelforge.testing.gateway import GatewayBench, ask
@@ -57,13 +56,50 @@ async def test_a_failure_of_the_second_leaves_the_first_its_time(bench: GatewayB
     assert len(response.attempts) == 2
 
 
-async def test_the_first_failure_is_told_when_both_fail(bench: GatewayBench) -> None:
+async def test_both_failures_are_told_when_both_fail(bench: GatewayBench) -> None:
     bench.hedge_seconds = 0.01
     bench.limits = Limits(total=30, first_token=0.1)
     model = bench.chain(("a:x", STALLING), ("b:y", [Rule(fault="key")]))
-    with pytest.raises(ProviderError, match="a:x"):
+    with pytest.raises(ModelError, match=r"none of 2 models answered: a:x .*\(key\)"):
         await collected(model.stream(ask()))
     assert [call.state for call in bench.store.calls] == [CallState.FAILED, CallState.FAILED]
+
+
+class Failing(MockModel):
+    """Is slow to say that it has failed, which is when the gate opens."""
+
+    gate: asyncio.Event
+
+    async def send(self, request: ChatRequest, *, stream: bool, timeout: float) -> AsyncGenerator[StreamEvent, None]:
+        await self.gate.wait()
+        async for event in MockModel.send(self, request, stream=stream, timeout=timeout):
+            yield event
+
+
+class Opening(MockModel):
+    """Opens the gate when it is asked."""
+
+    gate: asyncio.Event
+
+    async def send(self, request: ChatRequest, *, stream: bool, timeout: float) -> AsyncGenerator[StreamEvent, None]:
+        asyncio.get_running_loop().call_soon(self.gate.set)
+        async for event in MockModel.send(self, request, stream=stream, timeout=timeout):
+            yield event
+
+
+@pytest.mark.parametrize("fault", ["busy", "missing"])
+async def test_one_that_was_asked_too_has_its_turn_again_or_is_told(fault: str, bench: GatewayBench) -> None:
+    bench.hedge_seconds = 0.01
+    slow, spare = Failing([Rule(fault="key")]), Opening([Rule(fault=fault, times=1), *FINE])
+    slow.gate = spare.gate = asyncio.Event()
+    model = bench.chain(("a:x", slow), ("b:y", spare))
+    if fault == "busy":
+        assert (await model.respond(ask())).model == "b:y"
+        assert len(spare.requests) == 2
+    else:
+        with pytest.raises(ModelError, match="none of 2 models answered") as caught:
+            await model.respond(ask())
+        assert caught.value.message.count("failed as its script says") == 2
 
 
 async def test_a_broken_model_is_no_spare(bench: GatewayBench) -> None:

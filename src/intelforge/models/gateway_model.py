@@ -159,6 +159,8 @@ class _Call:
     failures: list[IntelForgeError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     _fitting: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _too: list[IntelForgeError] = field(default_factory=list)
+    """the failures of those that were asked too, and will not be asked again"""
 
     async def events(self) -> Events:
         waiting = self._waiting()
@@ -184,7 +186,7 @@ class _Call:
                     break
                 retries += 1
                 await self.model.behaviour.sleep(delay)
-        raise all_failed(self.failures)
+        raise all_failed([*self.failures, *self._too])
 
     def fitting(self, model: str) -> tuple[str, ...]:
         """What was said of fitting the request to this model's window."""
@@ -237,9 +239,22 @@ class _Call:
                 return None
             waiting.remove(able)
             self.notes.append(f"asked {able.responder.name} too: {candidate.responder.name} was slow")
-            return self._asked(able)
+            return self._asked_too(able, waiting)
 
         return hedged(self._asked(candidate), spare, seconds=seconds)
+
+    async def _asked_too(self, candidate: Candidate, waiting: list[Candidate]) -> Events:
+        """The same; one that fails and may answer another time waits for its turn again."""
+        try:
+            async with aclosing(self._asked(candidate)) as events:
+                async for event in events:
+                    yield event
+        except IntelForgeError as error:
+            if isinstance(error, ProviderError) and error.advice.again:
+                waiting.append(candidate)
+            else:
+                self._too.append(error)
+            raise
 
     async def _asked(self, candidate: Candidate) -> Events:
         """The events of one attempt."""
