@@ -9,6 +9,7 @@ from intelforge.core.chat import ChatRequest, Message, Role, Text, ToolCall, Too
 from intelforge.core.errors import BackendError, BudgetError, EgressError, ErrorCode, IntelForgeError, ModelError
 from intelforge.models.window.counting import TokenCounter
 from intelforge.models.window.fit import SUMMARY_BEGINS, Fitted, Strategy, Window, fit
+from intelforge.models.window.units import units_of
 
 MODEL = "openai:gpt-5"
 COUNTER = TokenCounter(MODEL)
@@ -82,6 +83,19 @@ async def test_a_longer_reply_than_fits_is_bounded_and_it_is_said() -> None:
     assert fitted.request.max_tokens is not None
     assert fitted.request.max_tokens < 1000
     assert "the reply may take" in fitted.notes[0]
+
+
+@pytest.mark.parametrize("max_tokens", [None, 900, 5000])
+async def test_a_prompt_that_fits_is_not_refused_for_a_long_reply(max_tokens: int | None) -> None:
+    request = ChatRequest(messages=(*talk(4), Message.of(Role.USER, "word " * 600)), max_tokens=max_tokens)
+    bounded = replace(window(1000), reply_tokens=800, longest_reply=4000)
+    fitted = await fit(request, bounded, COUNTER)
+    assert fitted.request.messages[-1] == request.messages[-1]
+    assert fitted.left_out == 4
+    assert fitted.request.max_tokens == 1000 - COUNTER.request(fitted.request).tokens
+    assert any("the reply may take" in note for note in fitted.notes)
+    with pytest.raises(ModelError):
+        await fit(ChatRequest(messages=(Message.of(Role.USER, "word " * 950),)), bounded, COUNTER)
 
 
 async def test_a_reply_nobody_asked_to_be_long_is_bounded_without_a_word() -> None:
@@ -188,4 +202,7 @@ async def test_nothing_pinned_is_lost_no_call_is_parted_and_the_room_is_never_ex
     calls = {part.id for message in kept for part in message.parts if isinstance(part, ToolCall)}
     results = {part.id for message in kept for part in message.parts if isinstance(part, ToolResult)}
     assert calls == results
-    assert counter.request(fitted.request).at_most <= bounded.room(request)
+    units = units_of(messages, list(map(counter.message, messages)))
+    essential = {place for unit in units if unit.kept for place in unit.places}
+    room = bounded.room(request) if set(places) - essential else bounded.most(request)
+    assert counter.request(fitted.request).at_most <= room

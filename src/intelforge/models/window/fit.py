@@ -12,6 +12,8 @@ from intelforge.models.window.counting import NOTHING, Count, TokenCounter, add,
 from intelforge.models.window.units import Unit, remaining, units_of
 
 REPLY_TOKENS: Final = 1024
+LEAST_REPLY: Final = 16
+"""the part of the window that is kept free for a reply, whatever must stay of the prompt: one in so many"""
 WARN_AT: Final = 0.8
 SUMMARY_BEGINS: Final = "Summary of the earlier part of this conversation:\n"
 
@@ -52,8 +54,14 @@ class Window:
 
     def room(self, request: ChatRequest) -> int:
         """Tokens for the prompt. At least a quarter of the window is: a longer reply is the model's to cut."""
-        reply = self.reply_tokens if request.max_tokens is None else request.max_tokens
-        return max(self.tokens - reply, self.tokens // 4)
+        return max(self.tokens - self._reply(request), self.tokens // 4)
+
+    def most(self, request: ChatRequest) -> int:
+        """Tokens for what must stay of the prompt: rather a shorter reply than none."""
+        return max(self.room(request), self.tokens - min(self._reply(request), self.tokens // LEAST_REPLY))
+
+    def _reply(self, request: ChatRequest) -> int:
+        return self.reply_tokens if request.max_tokens is None else request.max_tokens
 
     def wanted(self, request: ChatRequest) -> int:
         """Tokens that the reply may take."""
@@ -84,7 +92,7 @@ async def fit(request: ChatRequest, window: Window, counter: TokenCounter) -> Fi
         return Fitted(request=request, count=None)
     frame, counts = await asyncio.to_thread(_counted, request, counter)
     units = units_of(request.messages, counts)
-    kept = _chosen(units, frame, window, room, len(request.messages))
+    kept = _chosen(units, frame, request, window)
     gone = [unit for unit in units if unit not in kept]
     if not gone:
         return _told(Fitted(request=request, count=add((frame, *counts))), window)
@@ -109,12 +117,13 @@ def _counted(request: ChatRequest, counter: TokenCounter) -> tuple[Count, list[C
     return counter.frame(request), [counter.message(message) for message in request.messages]
 
 
-def _chosen(units: Sequence[Unit], frame: Count, window: Window, room: int, turns: int) -> list[Unit]:
+def _chosen(units: Sequence[Unit], frame: Count, request: ChatRequest, window: Window) -> list[Unit]:
     """The units that stay: all that must, then the latest, without a gap, as long as there is room."""
+    room, most = window.room(request), window.most(request)
     total = add((frame, *(unit.count for unit in units if unit.kept)))
-    if total.at_most > room:
-        raise _too_large(total, window, room)
-    since = turns - window.keep_last if window.strategy is Strategy.SLIDING else 0
+    if total.at_most > most:
+        raise _too_large(total, window, most)
+    since = len(request.messages) - window.keep_last if window.strategy is Strategy.SLIDING else 0
     if window.strategy is Strategy.SUMMARISE and add((frame, *(unit.count for unit in units))).at_most > room:
         room -= max(0, min(room // 4, room - total.at_most))  # for the summary
     chosen, full = [], False
@@ -176,7 +185,8 @@ def _reply_within(fitted: Fitted, window: Window, prompt: int) -> Fitted:
     if wanted <= left:
         return fitted
     note = f"the reply may take {left:,} tokens, not {wanted:,}: the window of {window.model} is {window.tokens:,}"
-    notes = fitted.notes if fitted.request.max_tokens is None else (*fitted.notes, note)
+    asked = fitted.request.max_tokens is not None or left < window.reply_tokens
+    notes = (*fitted.notes, note) if asked else fitted.notes
     return replace(fitted, request=replace(fitted.request, max_tokens=left), notes=notes)
 
 
