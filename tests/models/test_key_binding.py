@@ -63,6 +63,23 @@ async def test_no_other_host_port_or_scheme_gets_it(
     assert home.headers["authorization"] == f"Bearer {KEY}"
 
 
+@pytest.mark.parametrize("wrong", ["sk-…", "sk-one two", "“sk-quoted”", "sk-one\nsk-two", "sk-\x7f"])
+@pytest.mark.parametrize(
+    ("url", "names"),
+    [
+        ("openai:gpt-x", ["OPENAI_API_KEY"]),
+        ("https://llm.example.com/v1#m", ["INTELFORGE_LLM_API_KEY_LLM_EXAMPLE_COM"]),
+        ("portkey:gpt-x", ["PORTKEY_VIRTUAL_KEY", "PORTKEY_API_KEY"]),
+    ],
+)
+def test_what_cannot_be_a_key_is_told_by_its_name_and_not_repeated(url: str, names: list[str], wrong: str) -> None:
+    with pytest.raises(ModelError, match="characters that no key has") as caught:
+        keyed(url, **dict.fromkeys(names[1:], KEY), **{names[0]: wrong})
+    assert caught.value.error_code is ErrorCode.REFUSED
+    assert names[0] in caught.value.hint
+    assert wrong not in f"{caught.value} {caught.value.hint}"
+
+
 async def streamed(model: LanguageModel) -> list[StreamEvent]:
     async with aclosing(model.stream(ask())) as events:
         return [event async for event in events]

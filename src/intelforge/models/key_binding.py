@@ -1,6 +1,6 @@
 """Keys bound to their hosts: a provider's library never has the key, and no other host is ever sent it."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Final
@@ -28,18 +28,30 @@ SENDING: Final[ContextVar[list[str] | None]] = ContextVar("sending", default=Non
 def with_key(target: Target, secrets: Mapping[str, str], *, allow_hosts: Collection[str] = ()) -> Target:
     """The target with the key that its provider wants, or that there is for its server.
 
-    Raises ModelError REFUSED when a provider's is missing, or a server's would go over plain http to another machine
-    than those of `allow_hosts`.
+    Raises ModelError REFUSED when a provider's is missing, when it cannot be a key, or when a server's would go over
+    plain http to another machine than those of `allow_hosts`.
     """
     if target.facts is COMPATIBLE:
         place = httpx2.URL(target.base_url)
-        return replace(target, key=server_key(COMPATIBLE_KEY, place, secrets, allow_hosts=allow_hosts))
+        key = server_key(COMPATIBLE_KEY, place, secrets, allow_hosts=allow_hosts)
+        return replace(target, key=_sendable(key, target.name, target.keys))
     if not target.keys:
         return target
     key = next((key for name in target.keys if (key := secrets.get(name, "").strip())), "")
     if not key:
         raise _missing(f"{target.name} needs a key, and {' or '.join(target.keys)} is not set", target.keys[0])
-    return replace(target, key=key, headers=_portkey_headers(target, secrets))
+    return replace(target, key=_sendable(key, target.name, target.keys), headers=_portkey_headers(target, secrets))
+
+
+def _sendable(key: str, model: str, names: Sequence[str]) -> str:
+    """The key, if it may stand in a header: what was copied with its dots or quotes may not."""
+    if key.isascii() and key.isprintable() and " " not in key:
+        return key
+    raise ModelError(
+        f"the key for {model} has characters that no key has",
+        hint=f"copy it once more into {' or '.join(names)}, without blanks, quotes and dots",
+        code=ErrorCode.REFUSED,
+    )
 
 
 def _portkey_headers(target: Target, secrets: Mapping[str, str]) -> dict[str, str]:
@@ -52,7 +64,7 @@ def _portkey_headers(target: Target, secrets: Mapping[str, str]) -> dict[str, st
     if not virtual:
         problem = f"{target.name} does not say whose key is spent, and {PORTKEY_VIRTUAL_KEY} is not set"
         raise _missing(problem, PORTKEY_VIRTUAL_KEY, "write it as portkey:@PROVIDER/MODEL, or ")
-    return {"x-portkey-virtual-key": virtual}
+    return {"x-portkey-virtual-key": _sendable(virtual, target.name, (PORTKEY_VIRTUAL_KEY,))}
 
 
 def _missing(problem: str, name: str, otherwise: str = "") -> ModelError:
