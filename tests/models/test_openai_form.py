@@ -90,6 +90,18 @@ async def test_a_name_that_comes_with_each_piece_of_a_call_is_one_name(
     assert calls_of(events) == (ToolCall(id="a", name="weather", arguments='{"city": 1}'),)
 
 
+async def test_calls_of_one_id_are_given_ids_of_their_own(streamed: Streamed, replied: Replied) -> None:
+    pieces = [call_piece(0, "weather", "{}", id="a"), call_piece(1, "weather", "{}", id="a")]
+    chunks = [stream_chunk({"tool_calls": [piece]}) for piece in pieces]
+    events = await streamed([*chunks, stream_chunk({}, finish="tool_calls")])
+    assert [call.id for call in calls_of(events)] == ["a", "a_2"]
+    assert [event.id for event in events if isinstance(event, ToolCallDelta)] == ["a", "a_2"]
+    body = tool_reply("weather", "{}").json
+    body["choices"][0]["message"]["tool_calls"] *= 3
+    called = (await replied(json.dumps(body).encode())).tool_calls
+    assert [call.id for call in called] == ["call_1", "call_1_2", "call_1_3"]
+
+
 async def test_pieces_of_two_calls_may_come_in_turn(streamed: Streamed) -> None:
     pieces = [
         call_piece(0, "weather", '{"a"', id="a"),

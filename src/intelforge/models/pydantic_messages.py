@@ -137,14 +137,25 @@ def sendable_json(value: Any) -> Any:
 def parts_from(parts: Sequence[ModelResponsePart]) -> tuple[Part, ...]:
     """What a model said, without what only its provider understands."""
     found: list[Part] = []
+    seen: set[str] = set()
     for part in parts:
         if isinstance(part, TextPart) and part.content:
             found.append(Text(part.content))
         elif isinstance(part, ThinkingPart) and part.content:
             found.append(Thinking(part.content))
         elif isinstance(part, ToolCallPart):
-            found.append(ToolCall(id=part.tool_call_id, name=part.tool_name, arguments=_arguments(part.args)))
+            own = _own_id(part.tool_call_id, seen)
+            found.append(ToolCall(id=own, name=part.tool_name, arguments=_arguments(part.args)))
     return tuple(found)
+
+
+def _own_id(given: str, seen: set[str]) -> str:
+    """The id of a call, made its own where an earlier call of the reply has it: results go by it."""
+    own, number = given, 2
+    while own in seen:
+        own, number = f"{given}_{number}", number + 1
+    seen.add(own)
+    return own
 
 
 def tokens_from(usage: RequestUsage) -> Tokens:
@@ -174,6 +185,7 @@ def finish_from(response: ModelResponse) -> FinishReason:
 async def events_from(stream: StreamedResponse) -> AsyncGenerator[StreamEvent, None]:
     """The pieces of a reply as they come, without its end."""
     calls: dict[int, int] = {}
+    seen: set[str] = set()
     async for event in stream:
         if isinstance(event, PartStartEvent):
             part = event.part
@@ -183,10 +195,8 @@ async def events_from(stream: StreamedResponse) -> AsyncGenerator[StreamEvent, N
                 yield ThinkingDelta(part.content)
             elif isinstance(part, ToolCallPart):
                 calls[event.index] = len(calls)
-                arguments = _arguments(part.args, empty="")
-                yield ToolCallDelta(
-                    index=calls[event.index], id=part.tool_call_id, name=part.tool_name, arguments=arguments
-                )
+                own, arguments = _own_id(part.tool_call_id, seen), _arguments(part.args, empty="")
+                yield ToolCallDelta(index=calls[event.index], id=own, name=part.tool_name, arguments=arguments)
         elif isinstance(event, PartDeltaEvent):
             delta = event.delta
             if isinstance(delta, TextPartDelta) and delta.content_delta:
