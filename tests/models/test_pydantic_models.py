@@ -354,6 +354,9 @@ async def test_what_was_not_sent_is_told_from_what_may_have_been_done(
         (498, "", Failure.SERVER),
         (400, "API key not valid. Please pass a valid API key.", Failure.KEY),
         (400, "Model Not Exist", Failure.MISSING),
+        (400, "The response was filtered: the prompt triggered the content management policy", Failure.FILTERED),
+        (403, "Content violates usage guidelines.", Failure.FILTERED),
+        (403, "this key may not use it", Failure.KEY),
         (400, "temperature is too high", Failure.REJECTED),
     ],
 )

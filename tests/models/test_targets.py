@@ -109,3 +109,8 @@ def test_a_name_stays_as_it_is_and_must_say_its_server() -> None:
     for name in ("tiny", ":tiny", "openai:"):
         with pytest.raises(ConfigError, match=f"'{name}' names no provider; write it as PROVIDER:MODEL"):
             named(name)
+
+
+def test_a_model_of_gemini_may_be_named_as_google_lists_it() -> None:
+    listed, plain = (read_target(f"gemini:{name}", environment={}) for name in ("models/gemini-x", "gemini-x"))
+    assert (listed.name, listed.wire_name) == (plain.name, plain.wire_name)

@@ -28,6 +28,7 @@ from intelforge.core.chat import ChatRequest
 from intelforge.core.errors import EgressError
 from intelforge.models.failures import Failure, ProviderError, failure
 from intelforge.models.rejections import (
+    filter_meant,
     key_meant,
     lacking,
     length_meant,
@@ -80,6 +81,7 @@ _ASTRAY: Final = ("is not at that address", "check its address")
 _MISREAD: Final = ("could not read what it was sent", "report it, and choose another model meanwhile")
 _NO_SUCH_API: Final = (405, 406, 415)
 """statuses of an address that is not the API's"""
+_FORBIDDEN: Final = 403
 _TOO_LARGE: Final = (413, 414, 431)
 _PASSING: Final = (408, 409, 425, 498, 499)
 """of 4xx: what has to do with the moment, not with the request"""
@@ -88,6 +90,7 @@ _MEANT: Final = (
     (Failure.MISCALLED, unreadable),
     (Failure.KEY, key_meant),
     (Failure.MISSING, model_meant),
+    (Failure.FILTERED, filter_meant),
 )
 """what providers also call a bad request"""
 _EXPLAINED: Final = (Failure.REJECTED, Failure.TOO_LONG)
@@ -144,6 +147,8 @@ def _kind(error: Exception, said: str, status: int, *, unknown: Failure) -> Fail
     kind = next((kind for foreign, kind in _KINDS if isinstance(error, foreign)), unknown)
     if kind is Failure.SERVER and 400 <= status < 500 and status not in _PASSING:
         kind = Failure.REJECTED
+    if kind is Failure.KEY and status == _FORBIDDEN and filter_meant(said):
+        return Failure.FILTERED
     return next((meant for meant, means in _MEANT if means(said)), kind) if kind is Failure.REJECTED else kind
 
 

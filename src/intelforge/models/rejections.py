@@ -49,6 +49,9 @@ _NO_MODEL: Final = re.compile(
     r"|models?\b[ :/]*(?:['\"`]?[\w./:@-]+['\"`]?)? *(?:is |was |does |could )?not (?:be )?(?:exist|found)",
     re.IGNORECASE,
 )
+_FILTERED: Final = re.compile(
+    r"content[ _](?:filter|policy|management policy)|violates[^.]{0,40}(?:guidelines|policy)", re.IGNORECASE
+)
 _PLACE: Final = re.compile(r"(?:tools|function_declarations)[.\[](\d+)")
 
 
@@ -65,6 +68,11 @@ def key_meant(said: str) -> bool:
 def model_meant(said: str) -> bool:
     """Whether there is no such model, which Mistral, DeepSeek, Together and Perplexity say by 400."""
     return _NO_MODEL.search(said) is not None
+
+
+def filter_meant(said: str) -> bool:
+    """Whether what was asked is against the provider's rules, which Azure says by 400 and xAI by 403."""
+    return _FILTERED.search(said) is not None
 
 
 def lacking(said: str, asked: ChatRequest) -> frozenset[str]:

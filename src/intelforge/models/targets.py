@@ -138,7 +138,7 @@ def _hosted(url: str, facts: Provider, name: str) -> Target:
     return Target(
         url=url,
         provider=facts.scheme,
-        model=name,
+        model=name.removeprefix("models/") if facts.scheme == "gemini" else name,  # as Google's list writes it
         sent_as=model if named else "",
         facts=facts,
         base_url=facts.base_url,
