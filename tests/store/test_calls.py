@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from intelforge.core.costs import Budget, Period
 from intelforge.core.errors import ErrorCode, StorageError
@@ -16,6 +16,7 @@ from intelforge.store.budgets import Budgets
 from intelforge.store.calls import Calls
 from intelforge.store.database import Database, open_database
 from intelforge.store.reservations import Book
+from intelforge.store.tables import CallRow
 from intelforge.testing.ledger import discrepancies
 
 
@@ -272,6 +273,27 @@ async def test_the_supervisor_goes_on_while_the_database_cannot_be_read(
     monkeypatch.setattr("intelforge.store.calls.SUPERVISION_SECONDS", 0.0)
     async with asyncio.timeout(20), calls.supervised():
         await done.wait()
+
+
+async def test_the_supervisor_writes_what_could_not_be_written(
+    database: Database, calls: Calls, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await calls.reserve(Entry(id="c1"))
+    disk.fill()
+    await calls.settle(settled(Entry(id="c1")))
+    await calls.flush()
+    disk.error = None
+    again, settle_crashed = asyncio.Event(), calls.settle_crashed
+
+    async def looked() -> int:
+        again.set()
+        return await settle_crashed()
+
+    monkeypatch.setattr(calls, "settle_crashed", looked)
+    async with asyncio.timeout(20), calls.supervised():
+        await again.wait()
+    async with database.read() as connection:
+        assert (await connection.execute(select(CallRow.state))).scalars().all() == ["settled"]
 
 
 async def made(calls: Calls, *entries: Entry) -> None:

@@ -1,9 +1,14 @@
+import asyncio
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
+from intelforge.core.chat import Accounting
 from intelforge.core.errors import BackendError, ErrorCode, StorageError
+from intelforge.models.ledger import Ledger
+from intelforge.store.calls import Calls
 from intelforge.store.database import Database, open_database
 from intelforge.store.facts import Facts
 from intelforge.store.postgres import open_backend
@@ -58,3 +63,33 @@ async def test_a_connection_the_server_ended_is_replaced(tmp_path: Path, postgre
         assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
     await database.close()
     await other.close()
+
+
+async def test_a_settlement_whose_connection_the_server_ends_is_written_by_the_next(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    database = await open_database(postgres_url, root=tmp_path)
+    calls = Calls(database)
+    ledger = Ledger(calls)
+    async with await psycopg.AsyncConnection.connect(postgres_url) as other:
+        async with ledger.call("openai:m", accounting=Accounting(), reserve_usd=1.0) as usage:
+            await other.execute("SELECT id FROM model_calls FOR UPDATE")
+            usage.input_tokens, usage.cost_usd = 10, 0.25
+        writing = asyncio.create_task(calls.flush())
+        await _end_whoever_waits(postgres_url)
+        await writing
+        await other.rollback()
+    await calls.close()
+    assert [(row["state"], row["charged_usd"]) for row in await calls.all()] == [("settled", 0.25)]
+    await database.close()
+
+
+async def _end_whoever_waits(url: str) -> None:
+    """Ends the connection of the first that waits for a lock."""
+    ended = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as admin, asyncio.timeout(20):
+        while not await (await admin.execute(ended)).fetchall():
+            pass

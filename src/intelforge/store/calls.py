@@ -125,7 +125,7 @@ class Calls:
 
     @asynccontextmanager
     async def supervised(self) -> AsyncIterator[None]:
-        """Settles crashed calls and forgets old ones, again and again while the block runs."""
+        """Settles crashed calls, writes what could not be written and forgets old calls, again and again."""
         supervision = asyncio.create_task(self._supervise(), name="supervision of calls")
         try:
             yield
@@ -252,6 +252,7 @@ class Calls:
     async def _supervise(self) -> None:
         while True:
             with suppress(StorageError):  # whoever works meets the same error
+                await self.flush()
                 await self.settle_crashed()
                 await self.forget_old()
             await asyncio.sleep(SUPERVISION_SECONDS)

@@ -161,7 +161,8 @@ class _Translation(AbstractContextManager[None]):
             code = self._code_of(cause)
             if code is None and isinstance(error, OSError):
                 return
-            code = code or ErrorCode.INTERNAL
+            lost = isinstance(error, DBAPIError) and error.connection_invalidated
+            code = code or (ErrorCode.UNREACHABLE if lost else ErrorCode.INTERNAL)
             first_line = (cause.strip() or type(error).__name__).splitlines()[0]
             raise StorageError(
                 f"the database {self._shown_url}: {first_line}", hint=self._hints.get(code, ""), code=code

@@ -41,7 +41,7 @@ def _code_of(message: str) -> ErrorCode | None:
         ('database ".*" does not exist', ErrorCode.NOT_FOUND),
         ("permission denied", ErrorCode.REFUSED),
         ("connection failed|connection refused|connection is lost", ErrorCode.UNREACHABLE),
-        ("lock timeout|deadlock", ErrorCode.BUSY),
+        ("canceling statement|deadlock|could not serialize", ErrorCode.BUSY),
     ):
         if re.search(pattern, message):
             return code
