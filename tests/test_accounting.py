@@ -21,7 +21,7 @@ LEAN: Final = 'jobs = "memory:"\nworkers = 1\nmodel_facts = "facts.json"\n'
 PRICES: Final = {"input_usd_per_million": 1, "output_usd_per_million": 2}
 FACTS: Final = {
     "openai:embeds": {"input_usd_per_million": 1},
-    "voyageai:ranks": {"input_usd_per_million": 1},
+    "voyage:ranks": {"input_usd_per_million": 1},
     "openai:chats": {**PRICES, "context_window": 4000},
 }
 ANN: Final = Accounting(user="ann", team="sales", run="r1")

@@ -223,6 +223,7 @@ async def test_budgets_are_set_listed_and_removed(books: Books) -> None:
         Budget(period=Period.DAY, limit_usd=1e12),
         Budget(period=Period.DAY, limit_usd=1.0, thresholds=(0,)),
         Budget(period=Period.DAY, limit_usd=1.0, thresholds=(5000,)),
+        Budget(scope=Scope(user="a" * 256), period=Period.DAY, limit_usd=1.0),
     ],
 )
 async def test_a_budget_that_makes_no_sense_is_refused(books: Books, wrong: Budget) -> None:
@@ -234,6 +235,7 @@ async def test_a_budget_that_makes_no_sense_is_refused(books: Books, wrong: Budg
     ("model", "name"),
     [
         ("openai:gpt-x", "openai:gpt-x"),
+        (" OpenAI: gpt-x", "openai:gpt-x"),
         ("http://gpu.lan:8000/v1#qwen3", "compatible:gpu.lan:8000/qwen3"),
         ("*", "*"),
     ],

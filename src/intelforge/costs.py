@@ -17,6 +17,7 @@ from intelforge.core.costs import EACH, Budget, BudgetStatus, Period, Scope, nex
 from intelforge.core.errors import InvalidInputError, StorageError
 from intelforge.core.money import MOST_USD, dollars
 from intelforge.models.cost_rows import day_costs, parts_of, rows_by_name, rows_by_step, total_row
+from intelforge.models.ledger import LONGEST_NAME
 from intelforge.models.targets import named
 from intelforge.parts import Parts
 from intelforge.store.cost_sums import CostSums, Part
@@ -97,6 +98,10 @@ class Costs:
             raise InvalidInputError(f"{budget.limit_usd:g} is no limit", hint="give US dollars, for example 5.00")
         if not all(1 <= percent <= MOST_PERCENT for percent in budget.thresholds):
             raise InvalidInputError("thresholds are percent from 1 to 1000", hint="for example 50,80,100")
+        if long := [name for _, name in budget.scope.items() if len(name) > LONGEST_NAME]:
+            raise InvalidInputError(
+                f"{long[0][:40]!r}… is longer than the {LONGEST_NAME} characters of a name", hint="give its beginning"
+            )
         await self._parts.calls.flush()
         model = budget.scope.model if budget.scope.model in ("", EACH) else named(budget.scope.model)
         return await self._parts.budgets.set(replace(budget, scope=replace(budget.scope, model=model)))

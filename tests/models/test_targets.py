@@ -104,6 +104,7 @@ def test_a_compatible_model_is_known_by_its_server_and_asked_by_its_own_name(url
 def test_a_name_stays_as_it_is_and_must_say_its_server() -> None:
     for name in ("openai:gpt-x", "compatible:gpu.lan:8000/tiny", "mock:"):
         assert named(name) == name
+    assert named(" OpenAI: gpt-x ") == read_target("OpenAI: gpt-x", environment={}).name == "openai:gpt-x"
     with pytest.raises(ConfigError, match=r"'compatible:tiny' does not say on which server; .*http://HOST/v1#tiny"):
         named("compatible:tiny")
     for name in ("tiny", ":tiny", "openai:"):

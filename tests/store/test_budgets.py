@@ -306,11 +306,22 @@ async def test_a_budget_is_found_by_the_beginning_of_its_id(book: Book) -> None:
         await book.budgets.find(shared)
 
 
-async def test_nobody_is_called_by_the_star_that_means_each(book: Book) -> None:
+async def test_who_is_called_by_the_star_that_means_each_is_counted_alone(book: Book) -> None:
     await book.budgets.set(budget(1.0, user="ann"))
+    await book.spend(0.125, user=EACH)
     await book.budgets.set(budget(1.0, user=EACH))
     await book.spend(0.25, user=EACH)
     await book.spend(0.25, user="bob")
     named, each = await book.standings()
     assert [spent for _, spent, _, _ in named] in ([], [0.0])
-    assert [(subject, spent) for subject, spent, _, _ in each] == [({"user": "bob"}, 0.25)]
+    assert [(subject, spent) for subject, spent, _, _ in each] == [({"user": EACH}, 0.375), ({"user": "bob"}, 0.25)]
+    with pytest.raises(BudgetError):
+        await book.spend(0.7, reserve=0.7, user=EACH)
+
+
+async def test_a_call_of_a_period_to_come_does_not_count_in_a_budget_made_before_it(book: Book) -> None:
+    book.now += timedelta(days=1)
+    await book.spend(0.25)
+    book.now -= timedelta(days=1)
+    await book.budgets.set(budget(1.0))
+    assert await book.standings() == [[({}, 0.0, 0.0, 0)]]

@@ -105,15 +105,19 @@ def read_target(url: str, *, environment: Mapping[str, str] = os.environ) -> Tar
 
 
 def named(model: str) -> str:
-    """The name of a model that is given by its name or, where it has one, its address. Raises ConfigError."""
-    provider, _, name = model.partition(":")
+    """The name that calls of a model have, which is given by its name or, where it has one, its address.
+
+    Raises ConfigError.
+    """
+    provider, _, name = (part.strip() for part in model.partition(":"))
+    provider = provider.lower()
     if not ((provider and name) or model.startswith(f"{SCRIPTED}:")):
         raise ConfigError(f"{model!r} names no provider", hint=f"write it as PROVIDER:MODEL; {KNOWN}")
     if provider == COMPATIBLE.scheme and "/" not in name:
         raise ConfigError(
             f"{model!r} does not say on which server", hint=f"write it as http://HOST/v1#{name}, as in the setting llm"
         )
-    return read_target(model).name if provider.strip().lower() in ("http", "https") else model
+    return read_target(model.strip()).name if provider in ("http", "https") else f"{provider}:{name}"
 
 
 def hosts_of(url: str, *, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:

@@ -66,7 +66,9 @@ class Budgets:
         window = window_of(budget.period, now)
         stars = [getattr(CallRow, name) for name, value in budget.scope.items() if value == EACH]
         named = [getattr(CallRow, name) == value for name, value in budget.scope.items() if value != EACH]
-        within = [*named, *(star != "" for star in stars), *([CallRow.at >= window.start] if window.start else [])]
+        within = [*named, *(star != "" for star in stars)]
+        if window.start and window.end:
+            within += [CallRow.at >= window.start, CallRow.at < window.end]
         counters: dict[str, dict[str, int]] = defaultdict(lambda: {"spent_nano": 0, "reserved_nano": 0})
         total = func.coalesce(func.sum(CallRow.charged_nano), 0)
         for row in await connection.execute(select(*stars, total).where(*within).group_by(*stars)):

@@ -80,8 +80,8 @@ class Book:
         found: list[Key] = []
         for shape in self._shapes:
             pairs = list(zip(shape, names, strict=True))
-            if any(kind and (not name or name == EACH) for kind, name in pairs):  # nobody is called that
-                continue
+            if any((kind and not name) or (kind == "name" and name == EACH) for kind, name in pairs):
+                continue  # nobody in particular, or one who is called as `each` is written
             scope = tuple(name if kind == "name" else kind for kind, name in pairs)
             subject = subject_text([name for kind, name in pairs if kind == EACH])
             budgets = self._by_scope.get(scope, ())

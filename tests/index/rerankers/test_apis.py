@@ -44,7 +44,7 @@ async def test_a_request_is_what_the_api_documents(
     [
         ("cohere:m", "cohere:m", None, None),
         ("jina:m", "jina:m", 15, None),
-        ("voyage:m", "voyageai:m", 15, None),
+        ("voyage:m", "voyage:m", 15, None),
         ("tei:SERVER", "tei:SERVER/unnamed", None, 0.0),
         ("SERVER#m", "compatible:SERVER/m", 15, 0.0),
     ],

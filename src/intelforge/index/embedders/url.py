@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from intelforge.core.errors import ConfigError
+from intelforge.core.registry import scheme_of
 from intelforge.index.embedders.known_models import ModelFacts, facts_of
 from intelforge.index.model_url import ModelSetting, shown
 from intelforge.security.servers import is_loopback
@@ -44,7 +45,7 @@ class Target:
 
 def read_model(url: str) -> Target:
     """What `PROVIDER:MODEL?OPTIONS` names. Raises ConfigError."""
-    provider, _, rest = url.partition(":")
+    provider, rest = scheme_of(url), url.partition(":")[2]
     model, _, query = rest.partition("?")
     if not model.strip():
         raise ConfigError(f"embedder {url!r} names no model", hint=f"write it as {provider}:MODEL")

@@ -17,7 +17,7 @@ def open_reranker(url: str, *, context: RerankerContext) -> RemoteReranker:
     model = read_model(url)
     endpoint = Endpoint(
         name=f"voyage:{model}",
-        provider="voyageai",
+        provider="voyage",
         model=model,
         url=URL,
         body=partial(ask, model),
