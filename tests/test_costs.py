@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ from intelforge.core.errors import (
 )
 from intelforge.costs import Costs
 from intelforge.models.ledger import Kind, Ledger
+from intelforge.store.cost_sums import CostSums
 from intelforge.store.database import Database
 
 LEAN = 'embedder = "none:"\nllm = "none:"\njobs = "memory:"\nworkers = 1\n'
@@ -179,7 +181,8 @@ async def test_rows_are_exported_whole(books: Books, tmp_path: Path) -> None:
     for number in range(40):
         await books.spend(0.1 + number / 1000, user=f"u{number:02}")
     query = CostQuery(by=(Dimension.USER, Dimension.MODEL), limit=3)
-    assert await books.costs.export(tmp_path / "costs.csv", query) == 40
+    report = await books.costs.export(tmp_path / "costs.csv", query)
+    assert ([row.group["user"] for row in report.rows], report.left_out) == (["u39", "u38", "u37"], 37)
     with (tmp_path / "costs.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 40
@@ -193,10 +196,31 @@ async def test_rows_are_exported_whole(books: Books, tmp_path: Path) -> None:
         await books.costs.export(tmp_path / "none" / "costs.csv")
 
 
-async def test_a_name_is_only_text_in_a_table_of_sums(books: Books, tmp_path: Path) -> None:
-    await books.spend(0.1, user="=1+1")
+@pytest.mark.parametrize("name", ["=1+1", " =1+1", "\n=1", "\t1", "\uff1d1+1", "@SUM(1)"])
+async def test_a_name_is_only_text_in_a_table_of_sums(books: Books, tmp_path: Path, name: str) -> None:
+    await books.spend(0.1, user=name)
     await books.costs.export(tmp_path / "costs.csv", CostQuery(by=(Dimension.USER,)))
-    assert "'=1+1" in (tmp_path / "costs.csv").read_text()
+    with (tmp_path / "costs.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["user"] for row in csv.DictReader(file)] == [f"'{name}"]
+
+
+@pytest.mark.parametrize("query", [CostQuery(by=(Dimension.MODEL,)), CostQuery(per=Step.DAY)])
+async def test_a_total_is_that_of_its_rows_whatever_is_settled_meanwhile(
+    books: Books, monkeypatch: pytest.MonkeyPatch, query: CostQuery
+) -> None:
+    await books.spend(0.1)
+    of = CostSums.of
+
+    async def then_more(sums: CostSums, *args: Any, **options: Any) -> Any:
+        found = await of(sums, *args, **options)
+        await books.spend(0.2)
+        await books.parts.calls.flush()
+        return found
+
+    monkeypatch.setattr(CostSums, "of", then_more)
+    report = await books.costs.report(query)
+    assert report.total.cost_usd == sum(row.cost_usd for row in report.rows)
+    assert sum(row.share for row in report.rows) == 1.0
 
 
 async def test_budgets_are_set_listed_and_removed(books: Books) -> None:

@@ -27,6 +27,8 @@ HISTORY: Final = timedelta(days=56)
 """what forecasts rest on"""
 ALERTS_SHOWN: Final = 10
 MOST_PERCENT: Final = 1000
+FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""what one begins with"""
 _NUMBERS: Final = (
     "calls",
     "failed",
@@ -54,26 +56,29 @@ class Costs:
         query, now = query or CostQuery(), self._clock()
         part, before = parts_of(query, now)
         await self._parts.calls.flush()
-        rows = await self._rows(query, part, before)
+        sums = await self._sums.of(part, by=query.by, per=query.per)
+        earlier = await self._sums.of(before, by=query.by)
+        told_apart = rows_by_name(query, sums, earlier) if query.by else []
+        rows = rows_by_step(query, query.per, sums) if query.per else told_apart
         budgets = await self._parts.budgets.statuses()
         forecast, notes = (None, ()) if query.until else await self._forecast(query, now, budgets)
-        return CostReport(
+        report = CostReport(
             since=part.since,
             until=part.until,
             before=before.since,
             only={dimension.value: name for dimension, name in query.only.items()},
-            total=total_row(await self._sums.of(part), before=await self._sums.of(before)),
-            rows=tuple(rows[-query.limit :] if query.per else rows[: query.limit]),
-            left_out=max(0, len(rows) - query.limit),
+            total=total_row(sums, before=earlier),
+            rows=tuple(rows),
             exactness=await self._sums.exactness(part),
             forecast=forecast,
             budgets=tuple(budgets),
             alerts=tuple(await self._parts.budgets.alerts(since=part.since, limit=ALERTS_SHOWN)),
             notes=notes,
         )
+        return _shortened(report, query)
 
-    async def export(self, path: Path, query: CostQuery | None = None) -> int:
-        """Writes the rows of a report to a CSV file, all of them; gives how many. Raises StorageError."""
+    async def export(self, path: Path, query: CostQuery | None = None) -> CostReport:
+        """Writes the rows of a report to a CSV file, all of them; gives the report. Raises StorageError."""
         query = query or CostQuery()
         report = await self.report(replace(query, limit=2**31))
         rows = report.rows if query.by or query.per else (report.total,)
@@ -81,7 +86,7 @@ class Costs:
             await asyncio.to_thread(_write_csv, path, query, rows)
         except OSError as error:
             raise StorageError(f"{path} cannot be written: {error.strerror}", hint="choose another place") from error
-        return len(rows)
+        return _shortened(report, query)
 
     async def budgets(self) -> list[BudgetStatus]:
         """Every budget with how far it is used in its present period, oldest first."""
@@ -121,14 +126,6 @@ class Costs:
         async with self._parts.calls.supervised():
             yield
 
-    async def _rows(self, query: CostQuery, part: Part, before: Part) -> list[CostRow]:
-        if query.per:
-            return rows_by_step(query, query.per, await self._sums.of(part, by=query.by, per=query.per))
-        if not query.by:
-            return []
-        earlier = await self._sums.of(before, by=query.by)
-        return rows_by_name(query, await self._sums.of(part, by=query.by), earlier)
-
     async def _forecast(
         self, query: CostQuery, now: datetime, budgets: Sequence[BudgetStatus]
     ) -> tuple[Forecast, tuple[str, ...]]:
@@ -159,6 +156,12 @@ class Costs:
             method=found.method,
         )
         return forecast, () if query.only else _passed(budgets, spent, found.expected, today)
+
+
+def _shortened(report: CostReport, query: CostQuery) -> CostReport:
+    """With as many rows as were asked for: those that cost most, or the last ones in time."""
+    rows = report.rows[-query.limit :] if query.per else report.rows[: query.limit]
+    return replace(report, rows=rows, left_out=len(report.rows) - len(rows))
 
 
 def _passed(
@@ -194,5 +197,5 @@ def _write_csv(path: Path, query: CostQuery, rows: Sequence[CostRow]) -> None:
 
 
 def _cell(name: str) -> str:
-    """A name that no spreadsheet takes for a formula."""
-    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
+    """A name that no spreadsheet takes for a formula: they look behind blanks, and at signs of full width too."""
+    return f"'{name}" if name[:1] in ("\t", "\r", "\n") or name.lstrip()[:1] in FORMULA else name

@@ -48,6 +48,6 @@ def test_times_are_spans_back_or_dates() -> None:
     assert moment_of("2w", AT) == AT - timedelta(days=14)
     assert moment_of("2026-01-31", AT) == datetime(2026, 1, 31, tzinfo=UTC)
     assert moment_of("2026-01-31T12:00+02:00", AT) == datetime(2026, 1, 31, 10, tzinfo=UTC)
-    for wrong in ("", "yesterday", "7", "-7d", "2026-13-01", "999999d", "99999w"):
+    for wrong in ("", "yesterday", "7", "-7d", "2026-13-01", "999999d", "99999w", "0001-01-01T00:00+14:00"):
         with pytest.raises(InvalidInputError):
             moment_of(wrong, AT)

@@ -39,6 +39,15 @@ def test_a_time_that_was_asked_for_is_held_against_the_same_before_it() -> None:
         parts_of(CostQuery(since=NOW), NOW)
 
 
+def test_no_time_is_too_long_to_be_held_against_the_one_before() -> None:
+    part, before = parts_of(
+        CostQuery(since=datetime(1, 1, 1, tzinfo=UTC), until=datetime(9999, 12, 31, tzinfo=UTC)), NOW
+    )
+    assert (part.since, part.until.year, before.since, before.until) == (EPOCH, 9999, EPOCH, EPOCH)
+    _, before = parts_of(CostQuery(since=datetime(2020, 1, 1, tzinfo=UTC), until=datetime(9999, 1, 1, tzinfo=UTC)), NOW)
+    assert (before.since, before.until) == (EPOCH, datetime(2020, 1, 1, tzinfo=UTC))
+
+
 @pytest.mark.parametrize(
     ("step", "counted", "names"),
     [

@@ -142,8 +142,8 @@ def moment_of(text: str, now: datetime) -> datetime:
             return now - span
     try:
         found = datetime.fromisoformat(text.strip())
-    except ValueError as error:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
         raise InvalidInputError(
             f"{text!r} is not a time", hint="write 24h, 7d or 4w, or a date like 2026-01-31"
         ) from error
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)

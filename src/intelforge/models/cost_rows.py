@@ -21,12 +21,12 @@ def parts_of(query: CostQuery, now: datetime) -> tuple[Part, Part]:
     This month so far is held against as much of the month before.
     """
     month = window_of(Period.MONTH, now).start or now
-    since, until = query.since or month, query.until or now
+    since, until = max(query.since or month, EPOCH), query.until or now
     if since >= until:
         raise InvalidInputError(
             f"there is no time from {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC", hint="begin earlier"
         )
-    start = since - (until - since)
+    start = since - min(until - since, since - EPOCH)
     if query.since is None:
         start = (since - timedelta(days=1)).replace(day=1)
     part = Part(since=since, until=until, only=query.only)

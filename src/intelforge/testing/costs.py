@@ -75,9 +75,9 @@ class FakeCosts(Costs):
         self.calls.append(("report", query))
         return self.found
 
-    async def export(self, path: Path, query: CostQuery | None = None) -> int:
+    async def export(self, path: Path, query: CostQuery | None = None) -> CostReport:
         self.calls.append(("export", path))
-        return len(self.found.rows)
+        return self.found
 
     async def budgets(self) -> list[BudgetStatus]:
         return list(self.statuses)

@@ -72,8 +72,8 @@ def cost(
         only={dimension: name for dimension, name in zip(Dimension, names, strict=True) if name is not None},
         limit=limit,
     )
-    report = session.use(lambda workspace: workspace.costs.report(query))
-    written = session.use(lambda workspace: workspace.costs.export(csv, query)) if csv else 0
+    report = session.use(lambda workspace: workspace.costs.export(csv, query) if csv else workspace.costs.report(query))
+    written = len(report.rows) + report.left_out if csv else 0
     output = CostOutput(report=report, csv=str(csv or ""), written=written)
     session.show(output, lambda: render_costs(output))
 
