@@ -100,6 +100,22 @@ async def test_a_log_of_lines_is_replayed(workspace: Workspace, tmp_path: Path) 
             await workspace.routing.load(file, dry_run=dry_run)
 
 
+async def test_a_log_is_replayed_before_the_router_is_first_used(tmp_path: Path) -> None:
+    line = {"text": "a\u2028b", "model": "mock:a", "quality": 1}
+    (tmp_path / "calls.jsonl").write_text("\ufeff" + f"{json.dumps(line, ensure_ascii=False)}\r\n" * 30, "utf-8")
+    Workspace.init(tmp_path)
+    async with Workspace.open(tmp_path) as workspace:
+        with pytest.raises(NotFoundError, match="has not been used"):
+            await workspace.routing.replay(tmp_path / "calls.jsonl")
+    async with made(tmp_path, 'llm = "router:mock:a, mock:b"\n') as workspace:
+        found = await workspace.routing.replay(tmp_path / "calls.jsonl", preferences=("cheap",))
+        assert [(one.policy, one.agreed) for one in found.policies[1:]] == [("always mock:a", 30), ("always mock:b", 0)]
+        for wrong in ("[" * 100_000, "1" * 5000):
+            (tmp_path / "wrong.jsonl").write_text(wrong)
+            with pytest.raises(InvalidInputError, match=r"line 1 of .* is no JSON object"):
+                await workspace.routing.replay(tmp_path / "wrong.jsonl")
+
+
 SAID = "The ferry to Tarn leaves at nine in the morning [1]."
 ROUTED = f'llm = "router:mock:{quote(SAID)}, mock:Nothing%20%5B9%5D."\n'
 LEAN = 'jobs = "memory:"\nembedder = "none:"\ncache = "none:"\nworkers = 1\nrouter_explore = 0\n'

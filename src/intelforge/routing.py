@@ -81,11 +81,13 @@ class Routing:
         Without a path the calls on record are taken. Raises NotFoundError, InvalidInputError.
         """
         wanted = [Preference.parse(text) for text in preferences or PREFERENCES]
-        router = (await self._used()).router
+        router = (await (self._used() if path is None else self._service())).router
+        if not router.candidates:
+            raise _unused()
         if path is None:
             log = list(await self._parts.lending.router.log.all())
         else:
-            text = (await asyncio.to_thread(_read, path)).decode("utf-8", "replace")
+            text = (await asyncio.to_thread(_read, path)).decode("utf-8-sig", "replace")
             log = await asyncio.to_thread(_lines, text, path)
         return await asyncio.to_thread(replay, log, router.candidates, wanted)
 
@@ -95,10 +97,7 @@ class Routing:
         await self._parts.lending.router.caught_up()
         await service.follow()
         if not service.used:
-            raise NotFoundError(
-                "the router has not been used in this workspace",
-                hint="set llm to router:, or: intelforge router import",
-            )
+            raise _unused()
         return service
 
     async def _service(self) -> RouterService:
@@ -109,6 +108,12 @@ class Routing:
         settings, lent = self._parts.settings, self._parts.lending.router
         routers = [url for url in (settings.llm, *settings.llm_models) if url.startswith(ROUTER)]
         return await lent.service([one for url in routers for one in lent.candidates(url) if one not in AUTO])
+
+
+def _unused() -> NotFoundError:
+    return NotFoundError(
+        "the router has not been used in this workspace", hint="set llm to router:, or: intelforge router import"
+    )
 
 
 def _read(path: Path) -> bytes:
@@ -122,11 +127,11 @@ def _read(path: Path) -> bytes:
 
 def _lines(text: str, path: Path) -> list[Routed]:
     found = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         values: object = None
-        with suppress(json.JSONDecodeError):
+        with suppress(ValueError, RecursionError):
             values = json.loads(line)
         if not isinstance(values, dict):
             raise InvalidInputError(f"line {number} of {path} is no JSON object", hint="give one object in each line")

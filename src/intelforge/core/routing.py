@@ -49,7 +49,7 @@ class RouterStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A mean with its 95 % interval."""
+    """A mean with its 95 % interval, which is from 0 to 1 where nothing is known."""
 
     value: float
     low: float
@@ -81,5 +81,7 @@ class Replay:
     calls: int
     """judged ones"""
     logged: Estimate
-    logged_cost: Estimate
+    logged_cost: Estimate | None
+    """of those whose cost the log says; None when it says none"""
     policies: tuple[PolicyValue, ...]
+    notes: tuple[str, ...] = ()

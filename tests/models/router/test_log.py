@@ -214,10 +214,13 @@ def test_a_line_with_text_is_read_as_the_router_reads_it() -> None:
         ({"text": "a", "model": "m", "cost": math.nan}, "cost is zero or more, not nan"),
         ({"text": "a", "model": "m", "cost": -1}, "cost is zero or more, not -1"),
         ({"text": "a", "model": "m", "latency": math.inf}, "latency is zero or more, not inf"),
-        ({"text": "a", "model": "m", "output_tokens": math.inf}, "infinity"),
+        ({"text": "a", "model": "m", "output_tokens": math.inf}, "output_tokens is zero or more, not inf"),
+        ({"text": "a", "model": "m", "output_tokens": -1}, "output_tokens is zero or more, not -1"),
         ({"text": "a", "model": None}, "model is no text"),
         ({"text": None, "model": "m"}, "text is no text"),
         ({"request": {"shape": [1], "places": [], "values": []}, "model": "m"}, "of another version"),
+        ({"request": {"shape": [], "places": [], "values": [math.nan]}, "model": "m"}, "is no number"),
+        ({"request": {"shape": [], "places": [], "values": [], "embedding": [math.inf]}, "model": "m"}, "is no number"),
     ],
 )
 def test_a_line_that_makes_no_sense_says_why(line: dict[str, object], what: str) -> None:

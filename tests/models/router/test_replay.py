@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -68,12 +69,43 @@ def test_a_policy_says_on_how_much_its_estimate_rests() -> None:
     assert small.cost.value < large.cost.value
 
 
-def test_a_model_never_called_is_known_by_its_prediction_alone() -> None:
+def test_a_model_never_called_may_be_as_good_or_bad_as_any() -> None:
     found = replay(logged(200, share=0.0), BOTH, [])
     large = of(found, "always large")
     assert (large.agreed, large.effective, large.ips.value) == (0, 0.0, 0.0)
-    assert (large.normalised.low, large.normalised.high) == (0.0, 1.0)
+    for estimate in (large.ips, large.normalised, large.doubly_robust):
+        assert (estimate.low, estimate.high) == (0.0, 1.0)
     assert large.doubly_robust.value > 0.3
+
+
+def test_calls_of_models_that_are_gone_are_told() -> None:
+    log = logged(100)
+    found = replay([replace(one, model="gone") if one.model == "large" else one for one in log], BOTH, [])
+    gone = sum(one.model == "large" for one in log)
+    assert found.notes == (f"{gone} of 100 judged calls went to models that the router cannot choose now: gone",)
+    assert of(found, "always large").agreed == 0
+    assert replay(log, BOTH, []).notes == ()
+
+
+def test_what_calls_cost_is_of_those_that_say_it() -> None:
+    log = logged(100)
+    some = replay([*log[:50], *(replace(one, cost=None) for one in log[50:])], BOTH, [])
+    assert some.logged_cost is not None
+    assert some.logged_cost.value == pytest.approx(0.001)
+    assert replay([replace(one, cost=None) for one in log], BOTH, []).logged_cost is None
+
+
+def test_a_policy_knows_how_long_and_how_slow_the_replies_on_the_log_were() -> None:
+    seconds, tokens = {"small": 30.0, "large": 0.5}, {"small": 4000, "large": 10}
+    log = [replace(one, latency=seconds[one.model], output_tokens=tokens[one.model]) for one in logged(100)]
+    found = replay(log, BOTH, [Preference.parse("latency=10")])
+    assert of(found, "latency=10").shares["large"] == 1.0
+    assert of(found, "always large").cost.value < replay(logged(100), BOTH, []).policies[1].cost.value
+
+
+def test_each_of_several_weights_is_a_policy() -> None:
+    found = replay(logged(100), BOTH, [Preference.parse(text) for text in ("cost=0.1", "cost=0.1, latency=0.2")])
+    assert [one.policy for one in found.policies[:2]] == ["cost=0.1", "cost=0.1, latency=0.2"]
 
 
 def test_the_same_log_gives_the_same_numbers() -> None:

@@ -46,13 +46,14 @@ def render_replay(found: Replay) -> RenderableType:
         counts = f"{one.agreed:,}", f"{one.effective:,.0f}"
         best.add_row(name, _with_interval(one.doubly_robust), f"{one.cost.value:.2g}", *counts)
         alone.add_row(name, _with_interval(one.normalised), _with_interval(one.ips))
-    cost = f"${found.logged_cost.value:.2g}"
-    logged = f"{amount(found.calls, 'judged calls')} scored {_with_interval(found.logged)} at {cost} each."
+    cost = f" at ${found.logged_cost.value:.2g} each" if found.logged_cost else ""
+    logged = f"{amount(found.calls, 'judged calls')} scored {_with_interval(found.logged)}{cost}."
     meaning = (
         "In brackets the 95 % interval. Agreed: calls that the policy would have given to the same model; worth: how "
         "many calls its estimate by IPS rests on. Where that is small, look at the doubly robust one alone."
     )
-    return Group(Text(logged), Text(), best, Text(), alone, Text(), Text(meaning, style="dim"))
+    notes = [Text(f"Note: {one_line(note)}", style="yellow") for note in found.notes]
+    return Group(Text(logged), Text(), best, Text(), alone, Text(), *notes, Text(meaning, style="dim"))
 
 
 def _with_interval(one: Estimate) -> str:

@@ -69,7 +69,7 @@ class Routed:
         try:
             given = values.get("request")
             request = request_from_json(given) if given is not None else read_request(_text(values, "text"))
-            propensity = float(values.get("propensity", 1.0))
+            propensity, tokens = float(values.get("propensity", 1.0)), _amount(values, "output_tokens")
             if not 0 < propensity <= 1:
                 raise ValueError(f"a propensity is above 0 and at most 1, not {propensity}")
             return cls(
@@ -82,7 +82,7 @@ class Routed:
                 source=Judgement(values.get("source", Judgement.EVALUATION)),
                 cost=_amount(values, "cost"),
                 latency=_amount(values, "latency"),
-                output_tokens=None if values.get("output_tokens") is None else int(values["output_tokens"]),
+                output_tokens=None if tokens is None else int(tokens),
                 replied=str(values.get("replied", "")),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -128,15 +128,22 @@ def request_as_json(request: RequestFeatures) -> dict[str, Any]:
 
 def request_from_json(values: Mapping[str, Any]) -> RequestFeatures:
     """Raises KeyError, TypeError and ValueError for what is no request."""
-    places = np.asarray(values["places"], np.int32)
+    places, words = np.asarray(values["places"], np.int32), np.asarray(values["values"], np.float32)
     shape = np.asarray(values["shape"], np.float32)
-    if shape.shape != (len(NAMES),) or (len(places) and not 0 <= int(places.min()) <= int(places.max()) < PLACES):
+    given = values.get("embedding")
+    embedding = None if given is None else np.asarray(given, np.float32)
+    if not all(np.isfinite(one).all() for one in (words, shape, *(() if embedding is None else (embedding,)))):
+        raise ValueError("a feature of a request is no number")
+    if (
+        len(words) != len(places)
+        or shape.shape != (len(NAMES),)
+        or (len(places) and not 0 <= int(places.min()) <= int(places.max()) < PLACES)
+    ):
         raise ValueError("the features of a request are of another version")
-    embedding = values.get("embedding")
     return RequestFeatures(
         shape=shape,
-        words=(places, np.asarray(values["values"], np.float32)),
-        embedding=None if embedding is None else np.asarray(embedding, np.float32),
+        words=(places, words),
+        embedding=embedding,
         input_tokens=int(values.get("input_tokens", 0)),
         output_tokens=int(values.get("output_tokens", EXPECTED_OUTPUT)),
         key=str(values.get("key", "")),

@@ -5,8 +5,8 @@ A call counts where the policy would have chosen the model that was called, by t
 which adds what a model of quality, learned from the other half of the log, says of all calls.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -66,9 +66,33 @@ def replay(
     return Replay(
         calls=len(judged),
         logged=table.mean(table.qualities),
-        logged_cost=table.mean(np.asarray([one.cost or 0.0 for one in judged])),
+        logged_cost=_mean_cost(judged, seed=seed),
         policies=tuple(_value(name, chosen, table) for name, chosen in policies.items()),
+        notes=_notes(judged, names),
     )
+
+
+def _mean_cost(judged: Sequence[Routed], *, seed: int) -> Estimate | None:
+    costs = np.asarray([one.cost for one in judged if one.cost is not None], float)
+    if not len(costs):
+        return None
+    return _mean(costs, np.random.default_rng(seed).integers(0, len(costs), (RESAMPLED, len(costs))))
+
+
+def _notes(judged: Sequence[Routed], names: Collection[str]) -> tuple[str, ...]:
+    """What of the log no policy can be held against."""
+    others = [one.model for one in judged if one.model not in names]
+    if not others:
+        return ()
+    return (
+        f"{len(others)} of {len(judged)} judged calls went to models that the router cannot choose now: "
+        f"{', '.join(sorted(set(others)))}",
+    )
+
+
+def _mean(values: Floats, drawn: NDArray[np.int64]) -> Estimate:
+    low, high = np.percentile(values[drawn].mean(1), BOUNDS)
+    return Estimate(value=float(values.mean()), low=float(low), high=float(high))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +108,7 @@ class _Table:
     drawn: NDArray[np.int64]
 
     def mean(self, values: Floats) -> Estimate:
-        low, high = np.percentile(values[self.drawn].mean(1), BOUNDS)
-        return Estimate(value=float(values.mean()), low=float(low), high=float(high))
+        return _mean(values, self.drawn)
 
     def ratio(self, values: Floats, weights: Floats) -> Estimate:
         if not weights.any():
@@ -103,11 +126,12 @@ def _value(name: str, chosen: Sequence[str], table: _Table) -> PolicyValue:
     weights = same / table.chances
     direct = table.expected[rows, columns]
     total = float((weights**2).sum())
+    ips, robust = table.mean(weights * table.qualities), table.mean(direct + weights * (table.qualities - direct))
     return PolicyValue(
         policy=name,
-        ips=table.mean(weights * table.qualities),
+        ips=ips if total else replace(ips, low=0.0, high=1.0),
         normalised=table.ratio(weights * table.qualities, weights),
-        doubly_robust=table.mean(direct + weights * (table.qualities - direct)),
+        doubly_robust=robust if total else replace(robust, low=0.0, high=1.0),
         cost=table.mean(table.costs[rows, columns]),
         agreed=int(same.sum()),
         effective=float(weights.sum()) ** 2 / total if total else 0.0,
@@ -118,6 +142,7 @@ def _value(name: str, chosen: Sequence[str], table: _Table) -> PolicyValue:
 def _learned(log: Sequence[Routed], candidates: Sequence[Candidate]) -> Router:
     router = Router(candidates, Options(exploration=NONE))
     router.study(one.observation for one in log)
+    router.measure(one.observation for one in log)
     router.learn()
     return router
 

@@ -202,6 +202,15 @@ class Router:
                 self.experience.add(one.features, one.model, one.quality, trust=trust, epoch=epoch)
                 self._new += 1
 
+    def measure(self, observations: Iterable[Observation]) -> None:
+        """Takes in how long replies of before took, and how long they were."""
+        for one in observations:
+            tracker = self.trackers[one.model]
+            if one.latency is not None:
+                tracker.time(one.latency)
+            if one.output_tokens is not None:
+                tracker.length(one.output_tokens)
+
     @property
     def due(self) -> bool:
         """Enough is new for `learn` to be worth its time."""

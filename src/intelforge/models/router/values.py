@@ -112,7 +112,7 @@ class Preference:
             return cls(name=text, cost=cost, latency=latency)
         try:
             weights = {name.strip(): float(value) for name, value in (part.split("=") for part in text.split(","))}
-            return cls(**weights)  # type: ignore[arg-type]
+            return cls(name=text, **weights)
         except (TypeError, ValueError):
             raise InvalidInputError(
                 f"{text!r} is no preference of the router",
