@@ -1,6 +1,7 @@
 """The router lent to a gateway, over models that reply as they are told."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,11 +17,13 @@ from intelforge.core.chat import (
     ChatResponse,
     Image,
     Message,
+    Part,
     Role,
     Text,
     Timings,
     Tokens,
     Tool,
+    ToolCall,
     ToolResult,
 )
 from intelforge.core.errors import BudgetError, ConfigError, InvalidInputError
@@ -117,6 +120,31 @@ async def test_a_request_goes_to_those_that_can_take_it_with_the_reason() -> Non
     decision = (await router.route(asked(), url="router:")).decision
     assert decision["model"] == decision["ranking"][0]
     assert decision["reason"].count(".") >= 1
+
+
+def _also(role: Role, part: Part) -> ChatRequest:
+    return ChatRequest(messages=(*asked().messages, Message(role=role, parts=(part,))))
+
+
+async def test_all_that_a_model_reads_is_counted() -> None:
+    result = ToolResult(id="1", name="t", content="word " * 2000)
+    call = ToolCall(id="1", name="t", arguments=json.dumps("word " * 2000))
+    tool = Tool(name="t", description="word " * 2000, parameters={"type": "object"})
+    for request in (
+        _also(Role.TOOL, result),
+        _also(Role.ASSISTANT, call),
+        asked("\u8a9e" * 2000),
+        asked(tools=(tool,)),
+    ):
+        assert CHEAP not in (await lent().route(request, url="router:")).order
+
+
+async def test_what_is_too_long_for_all_goes_to_those_that_read_most() -> None:
+    long = "word " * 200_000
+    assert (await lent().route(asked(long), url="router:")).order == (DEAR,)
+    assert (await lent().route(asked(long, local_only=True), url="router:")).order == (HERE,)
+    route = await lent().route(asked(long), url="router:", among=(CHEAP, HERE))
+    assert route.order == (HERE,)
 
 
 async def test_what_is_wanted_decides_between_cheap_and_dear() -> None:

@@ -7,7 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from intelforge.core.chat import Attempt, ChatRequest, ChatResponse, Image, Part, Role, Text
+from intelforge.core.chat import (
+    Attempt,
+    ChatRequest,
+    ChatResponse,
+    Image,
+    Part,
+    Role,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
 from intelforge.core.errors import ConfigError
 from intelforge.models.catalogue.catalogue import Catalogue
 from intelforge.models.failures import ProviderError
@@ -190,10 +201,24 @@ def _asked(request: ChatRequest) -> str:
 
 
 def _tokens(request: ChatRequest) -> int:
-    """About as many as the request has."""
-    said = sum(len(part.text) for turn in request.messages for part in turn.parts if isinstance(part, Text))
-    said += sum(len(str(dict(tool.parameters))) for tool in request.tools)
-    return int(said / CHARACTERS_PER_TOKEN) + IMAGE_TOKENS * _images(request)
+    """About as many as the request has, by its bytes: a character of Chinese has more of both than one of English."""
+    said = [_words(part) for turn in request.messages for part in turn.parts]
+    said += [str(dict(tool.parameters)) + tool.description for tool in request.tools]
+    said += [str(dict(request.output_schema))] if request.output_schema else []
+    size = sum(len(text.encode("utf-8", "replace")) for text in said)
+    return int(size / CHARACTERS_PER_TOKEN) + IMAGE_TOKENS * _images(request)
+
+
+def _words(part: Part) -> str:
+    match part:
+        case Text() | Thinking():
+            return part.text
+        case ToolCall():
+            return part.arguments
+        case ToolResult():
+            return part.content
+        case Image():
+            return ""
 
 
 def _images(request: ChatRequest) -> int:

@@ -93,10 +93,14 @@ class Router:
         constraints: Constraints = ANY,
         among: Collection[str] | None = None,
     ) -> Decision:
-        """Whom the request goes to, of all candidates or those named. InvalidInputError when none can take it."""
+        """Whom the request goes to, of all candidates or those named. InvalidInputError when none can take it.
+
+        One that is too long for all of them goes to those that read most: what does not fit is theirs to leave out.
+        """
         preference = preference or self.options.preference
         candidates = [one for name, one in self._candidates.items() if among is None or name in among]
         expected = self._predicted(request, candidates)
+        constraints = constraints.within_reach_of(candidates)
         refused = {one.name: refusal for one in candidates if (refusal := constraints.refusal(one))}
         able = valued([one for one in expected if one.model not in refused], preference)
         if not able:

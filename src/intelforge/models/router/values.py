@@ -1,8 +1,8 @@
 """The router's values: who can be chosen, what is asked, what is wanted, what was decided, what came of it."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, Self
 
@@ -83,6 +83,13 @@ class Constraints:
         if candidate.context is not None and self.context > candidate.context:
             return f"reads {candidate.context:,} tokens, not {self.context:,}"
         return ""
+
+    def within_reach_of(self, candidates: Iterable[Candidate]) -> Self:
+        """With no more context than the one that reads most has, of those that can take the request otherwise."""
+        otherwise = replace(self, context=0)
+        windows = [one.context for one in candidates if not otherwise.refusal(one)]
+        most = max((window for window in windows if window is not None), default=self.context)
+        return self if None in windows else replace(self, context=min(self.context, most))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
