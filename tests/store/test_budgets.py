@@ -279,6 +279,12 @@ async def test_another_limit_is_another_threshold(book: Book) -> None:
     assert await book.spend(0.0625) == ["the budget of the workspace per day has reached 50 %: $0.12 of $0.20"]
 
 
+async def test_a_budget_that_is_set_as_it_was_tells_nothing_again(book: Book) -> None:
+    for notes in (["the budget of the workspace per day has reached 50 %: $0.51 of $1.00"], []):
+        await book.budgets.set(budget(1.0))
+        assert await book.spend(0.51 if notes else 0.01, reserve=0.6 if notes else 0.1) == notes
+
+
 async def test_counters_of_periods_long_gone_are_forgotten_but_not_those_that_hold_something(book: Book) -> None:
     for period in Period:
         await book.budgets.set(budget(1.0, period))

@@ -48,14 +48,17 @@ class Budgets:
         statement = self._database.insert(BudgetRow).values(**row, **changed, id=new_id, created_at=now)
         async with self._database.write() as connection:
             await connection.execute(_NEW_VERSION, {"value": self._new_id()})
+            before = (await connection.execute(select(BudgetRow).filter_by(**row))).one_or_none()
             await connection.execute(
                 statement.on_conflict_do_update(index_elements=[*row], set_=changed),
             )
             found = (await connection.execute(select(BudgetRow).filter_by(**row))).one()
             budget = budget_of(found)
-            if budget.id == new_id:
+            if before is None:
                 await self._count_what_was(connection, budget, now)
-            await connection.execute(update(CounterRow).where(CounterRow.budget_id == budget.id).values(alerted=0))
+            if before and (before.limit_nano, before.thresholds) != (found.limit_nano, found.thresholds):
+                untold = update(CounterRow).where(CounterRow.budget_id == budget.id).values(alerted=0)
+                await connection.execute(untold)
         return budget
 
     async def _count_what_was(self, connection: AsyncConnection, budget: Budget, now: datetime) -> None:
