@@ -87,7 +87,7 @@ class Points:
     @classmethod
     def of(cls, requests: Sequence[RequestFeatures], scale: Scale) -> Self:
         vectors = [scale.embedding(one) for one in requests]
-        width = max((len(vector) for vector in vectors if vector is not None), default=0)
+        width = width_of(vectors)
         embeddings = np.zeros((len(requests), width), np.float32)
         for row, vector in enumerate(vectors):
             if vector is not None and len(vector) == width:
@@ -109,9 +109,14 @@ class Points:
         return found
 
 
+def width_of(vectors: Sequence[Matrix | None]) -> int:
+    """How many numbers the last one has: those of another embedder, which was used before, are not to be compared."""
+    return next((len(vector) for vector in reversed(vectors) if vector is not None), 0)
+
+
 def _axes(vectors: Sequence[Matrix]) -> Matrix | None:
     """The principal axes about the origin; None for few vectors, or such as are short anyway."""
-    width = max((len(vector) for vector in vectors), default=0)
+    width = width_of(vectors)
     same = [vector for vector in vectors if len(vector) == width]
     if width <= AXES or len(same) < MANY:
         return None

@@ -21,8 +21,9 @@ def read_request(
     `input_tokens` of the whole request are estimated from the text when not given; `output_tokens` are expected.
     """
     if embedding is not None:
-        length = float(np.linalg.norm(embedding))
-        embedding = np.asarray(embedding / length, np.float32) if length > 0 else None
+        vector = np.asarray(embedding, np.float64)
+        length = float(np.linalg.norm(vector))
+        embedding = np.asarray(vector / length, np.float32) if 0 < length < np.inf else None
     return RequestFeatures(
         shape=shape(text),
         words=hashed_words(text),

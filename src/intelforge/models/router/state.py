@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from intelforge.core.errors import ErrorCode, InvalidInputError
 from intelforge.models.router.experience import Remembered, Seen
+from intelforge.models.router.likeness import width_of
 from intelforge.models.router.policy import Spending
 from intelforge.models.router.router import Router
 from intelforge.models.router.shape import NAMES
@@ -95,7 +96,7 @@ def _read(state: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 
 def _arrays(requests: Sequence[RequestFeatures]) -> dict[str, NDArray[Any]]:
-    width = max((len(one.embedding) for one in requests if one.embedding is not None), default=0)
+    width = width_of([one.embedding for one in requests])
     embeddings = np.zeros((len(requests), width), np.float32)
     for row, one in enumerate(requests):
         if one.embedding is not None and len(one.embedding) == width:
