@@ -1,4 +1,5 @@
 import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -9,6 +10,7 @@ from intelforge.core.chat import Accounting
 from intelforge.core.errors import BackendError, ErrorCode, StorageError
 from intelforge.models.ledger import Ledger
 from intelforge.store.calls import Calls
+from intelforge.store.cost_sums import CostSums
 from intelforge.store.database import Database, open_database
 from intelforge.store.facts import Facts
 from intelforge.store.postgres import open_backend
@@ -63,6 +65,22 @@ async def test_a_connection_the_server_ended_is_replaced(tmp_path: Path, postgre
         assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
     await database.close()
     await other.close()
+
+
+async def test_times_are_in_utc_wherever_the_server_is(tmp_path: Path, postgres_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as admin:
+        name = admin.info.dbname
+        await admin.execute(f"ALTER DATABASE {name} SET timezone = 'Pacific/Auckland'".encode())
+    database = await open_database(postgres_url, root=tmp_path)
+    calls, at = Calls(database), datetime(2026, 9, 26, 23, 30, tzinfo=UTC)  # their clocks go forward within the hour
+    async with Ledger(calls, clock=lambda: at).call("openai:m", accounting=Accounting(), reserve_usd=1.0) as usage:
+        usage.cost_usd = 0.25
+    await calls.close()
+    first = await CostSums(database).first({})
+    assert first == at
+    assert first.utcoffset() == timedelta(0)
+    assert [row["at"].tzinfo for row in await calls.all()] == [UTC]
+    await database.close()
 
 
 async def test_a_settlement_whose_connection_the_server_ends_is_written_by_the_next(
