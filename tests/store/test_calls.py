@@ -71,13 +71,16 @@ class Disk:
 
     def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
         self.error: StorageError | None = None
+        self.written = asyncio.Event()
         self._transact = database.transact
         monkeypatch.setattr(database, "transact", self.transact)
 
     async def transact(self, work: Callable[[Connection], Any]) -> Any:
         if self.error:
             raise self.error
-        return await self._transact(work)
+        done = await self._transact(work)
+        self.written.set()
+        return done
 
     def fill(self) -> None:
         self.error = StorageError("the disk is full", code=ErrorCode.DISK_FULL)
@@ -275,23 +278,15 @@ async def test_the_supervisor_goes_on_while_the_database_cannot_be_read(
         await done.wait()
 
 
-async def test_the_supervisor_writes_what_could_not_be_written(
-    database: Database, calls: Calls, disk: Disk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_supervisor_writes_what_could_not_be_written(database: Database, calls: Calls, disk: Disk) -> None:
     await calls.reserve(Entry(id="c1"))
     disk.fill()
     await calls.settle(settled(Entry(id="c1")))
     await calls.flush()
     disk.error = None
-    again, settle_crashed = asyncio.Event(), calls.settle_crashed
-
-    async def looked() -> int:
-        again.set()
-        return await settle_crashed()
-
-    monkeypatch.setattr(calls, "settle_crashed", looked)
+    disk.written.clear()
     async with asyncio.timeout(20), calls.supervised():
-        await again.wait()
+        await disk.written.wait()
     async with database.read() as connection:
         assert (await connection.execute(select(CallRow.state))).scalars().all() == ["settled"]
 

@@ -251,8 +251,9 @@ class Calls:
 
     async def _supervise(self) -> None:
         while True:
+            if self._later:
+                self._start()
             with suppress(StorageError):  # whoever works meets the same error
-                await self.flush()
                 await self.settle_crashed()
                 await self.forget_old()
             await asyncio.sleep(SUPERVISION_SECONDS)
