@@ -209,6 +209,53 @@ async def test_a_settlement_that_cannot_be_written_is_kept_until_it_can(calls: C
     assert [(row["id"], row["state"]) for row in await calls.all()] == [("c1", "settled")]
 
 
+async def test_all_that_could_not_be_written_is_when_it_can(
+    calls: Calls, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"c{number}" for number in range(5)]
+    for name in names:
+        await calls.reserve(Entry(id=name))
+    disk.fill()
+    for name in names:
+        await calls.settle(settled(Entry(id=name)))
+    await calls.flush()
+    disk.error = None
+    monkeypatch.setattr("intelforge.store.calls.MOST_AT_ONCE", 2)
+    await calls.flush()
+    assert [row["state"] for row in await calls.all()] == ["settled"] * 5
+
+
+async def test_calls_that_cannot_be_made_take_no_room_from_what_others_took(
+    calls: Calls, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intelforge.store.calls.MOST_KEPT", 2)
+    await calls.reserve(Entry(id="c1"))
+    disk.fill()
+    await calls.settle(settled(Entry(id="c1")))
+    for number in range(4):
+        with pytest.raises(StorageError):
+            await calls.reserve(Entry(id=f"n{number}"))
+    disk.error = None
+    assert [(row["id"], row["state"]) for row in await calls.all()] == [("c1", "settled")]
+
+
+async def test_a_settlement_that_fails_for_reasons_unknown_is_tried_again_a_few_times(calls: Calls, disk: Disk) -> None:
+    await calls.reserve(Entry(id="c1"))
+    await calls.reserve(Entry(id="c2"))
+    unknown = StorageError("what is this?", code=ErrorCode.INTERNAL)
+    disk.error = unknown
+    await calls.settle(settled(Entry(id="c1")))
+    await calls.flush()
+    disk.error = None
+    await calls.flush()
+    disk.error = unknown
+    await calls.settle(settled(Entry(id="c2")))
+    for _ in range(5):
+        await calls.flush()
+    disk.error = None
+    assert [(row["id"], row["state"]) for row in await calls.all()] == [("c1", "settled"), ("c2", "reserved")]
+
+
 async def test_an_entry_that_is_wrong_fails_alone(calls: Calls) -> None:
     await calls.reserve(Entry(id="c1"))
     twice, other = await asyncio.gather(

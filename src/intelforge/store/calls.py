@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -25,7 +26,9 @@ LATER: Final = 0.05
 PATIENCE: Final = 10.0
 """seconds within which a transaction that another one was in the way of is tried again"""
 MOST_KEPT: Final = 10_000
-"""entries kept for later while the database cannot be written"""
+"""entries kept for later while the database cannot be written, beyond which only what calls took is"""
+MOST_TRIES: Final = 3
+"""to close a call, where nobody knows why that fails"""
 ABANDONED: Final = timedelta(hours=1)
 """after which a call of another machine, whose processes cannot be seen from here, is taken for crashed"""
 SUPERVISION_SECONDS: Final = 3.0
@@ -52,7 +55,7 @@ class Calls:
         self._alive = alive
         self._book = Book(database.insert)
         self._waiting: deque[tuple[Entry, asyncio.Future[Outcome]]] = deque()
-        self._later: deque[Entry] = deque(maxlen=MOST_KEPT)
+        self._later: deque[Entry] = deque()
         """could not be written, and goes with the next transaction"""
         self._urgent = 0
         """entries among those that wait that someone waits for"""
@@ -200,14 +203,23 @@ class Calls:
                     entered.set_exception(outcome)
                 else:
                     entered.set_result(outcome)
-            failed = [_undone(entry) for entry, outcome in zip(entries, outcomes, strict=True) if _may_help(outcome)]
-            self._later.extend(failed)
+            failing = self._keep_for_later(entries, outcomes)
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)  # who gave up waiting gives back what they were let through with
-            if not self._urgent:
+            if not self._urgent and (failing or not self._later):
                 if self._waiting:
                     self._start_later()
                 return
+
+    def _keep_for_later(self, entries: Sequence[Entry], outcomes: Sequence[Outcome | IntelForgeError]) -> bool:
+        """Keeps what failed; False when nothing did. What calls took is kept whatever comes: all were reserved for."""
+        failed = False
+        for entry, outcome in zip(entries, outcomes, strict=True):
+            if isinstance(outcome, StorageError) and (again := _again(entry, outcome)):
+                failed = True
+                if isinstance(entry, Closing) or len(self._later) < MOST_KEPT:
+                    self._later.append(again)
+        return failed
 
     async def _commit(self, entries: Sequence[Entry]) -> Sequence[Outcome | IntelForgeError]:
         """The outcome of each; an error that one of them makes is its own."""
@@ -259,14 +271,16 @@ class Calls:
             await asyncio.sleep(SUPERVISION_SECONDS)
 
 
-def _undone(entry: Entry) -> Entry:
-    """What is to be written later instead of an entry that failed. A reservation may have come through all the same."""
-    return Closing.of_never_made(entry.row["id"], at=entry.row["at"]) if isinstance(entry, Opening) else entry
+def _again(entry: Entry, failure: StorageError) -> Entry | None:
+    """What is to be written later instead of an entry that failed; None when that would not help.
 
-
-def _may_help(outcome: object) -> bool:
-    """Whether an entry failed in a way that may pass."""
-    return isinstance(outcome, StorageError) and outcome.error_code is not ErrorCode.INTERNAL
+    A reservation may have come through all the same.
+    """
+    if failure.error_code is not ErrorCode.INTERNAL:
+        return Closing.of_never_made(entry.row["id"], at=entry.row["at"]) if isinstance(entry, Opening) else entry
+    if isinstance(entry, Closing) and entry.tries < MOST_TRIES:
+        return replace(entry, tries=entry.tries + 1)
+    return None
 
 
 def _seen(entered: "asyncio.Future[Outcome]") -> None:

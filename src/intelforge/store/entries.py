@@ -70,6 +70,8 @@ class Closing:
     row: Mapping[str, Any]
     """what changes in the table, but for the money"""
     crashed: bool = False
+    tries: int = 0
+    """to write it, that failed for no reason known to pass"""
 
     @classmethod
     def of(cls, call: Call, *, at: datetime) -> Self:

@@ -40,7 +40,8 @@ def _code_of(message: str) -> ErrorCode | None:
         ('role ".*" does not exist', ErrorCode.REFUSED),
         ('database ".*" does not exist', ErrorCode.NOT_FOUND),
         ("permission denied", ErrorCode.REFUSED),
-        ("connection failed|connection refused|connection is lost", ErrorCode.UNREACHABLE),
+        ("connection (failed|refused|is (lost|bad|closed))|closed the connection", ErrorCode.UNREACHABLE),
+        ("terminating connection|starting up|shutting down|in recovery mode", ErrorCode.UNREACHABLE),
         ("canceling statement|deadlock|could not serialize", ErrorCode.BUSY),
     ):
         if re.search(pattern, message):
