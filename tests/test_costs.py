@@ -196,12 +196,24 @@ async def test_rows_are_exported_whole(books: Books, tmp_path: Path) -> None:
         await books.costs.export(tmp_path / "none" / "costs.csv")
 
 
-@pytest.mark.parametrize("name", ["=1+1", " =1+1", "\n=1", "\t1", "\uff1d1+1", "@SUM(1)"])
-async def test_a_name_is_only_text_in_a_table_of_sums(books: Books, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        (" =1+1", "' =1+1"),
+        ("\t1", "'\t1"),
+        ("\n=1", "'\n'=1"),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("ann; =1", "ann;' =1"),
+        ("ann-b@example.com", "ann-b@example.com"),
+    ],
+)
+async def test_a_name_is_only_text_in_a_table_of_sums(books: Books, tmp_path: Path, name: str, written: str) -> None:
     await books.spend(0.1, user=name)
     await books.costs.export(tmp_path / "costs.csv", CostQuery(by=(Dimension.USER,)))
     with (tmp_path / "costs.csv").open(encoding="utf-8", newline="") as file:
-        assert [row["user"] for row in csv.DictReader(file)] == [f"'{name}"]
+        assert [row["user"] for row in csv.DictReader(file)] == [written]
 
 
 @pytest.mark.parametrize("query", [CostQuery(by=(Dimension.MODEL,)), CostQuery(per=Step.DAY)])

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import functools
 import itertools
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -27,8 +28,8 @@ HISTORY: Final = timedelta(days=56)
 """what forecasts rest on"""
 ALERTS_SHOWN: Final = 10
 MOST_PERCENT: Final = 1000
-FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""what one begins with"""
+FORMULA: Final = re.compile(r"(?:^|(?<=[;\t\r\n]))(?=[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""where a spreadsheet takes what follows for one: at the beginning of a cell, and of what it may take for one"""
 _NUMBERS: Final = (
     "calls",
     "failed",
@@ -197,5 +198,5 @@ def _write_csv(path: Path, query: CostQuery, rows: Sequence[CostRow]) -> None:
 
 
 def _cell(name: str) -> str:
-    """A name that no spreadsheet takes for a formula: they look behind blanks, and at signs of full width too."""
-    return f"'{name}" if name[:1] in ("\t", "\r", "\n") or name.lstrip()[:1] in FORMULA else name
+    """A name that no spreadsheet takes for a formula."""
+    return FORMULA.sub("'", name)
