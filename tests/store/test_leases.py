@@ -132,3 +132,12 @@ def test_another_process_under_the_same_number_is_not_the_owner() -> None:
 
 def test_nothing_is_known_of_other_machines() -> None:
     assert process_alive("elsewhere.example:1:1:nonce") is None
+
+
+def test_nothing_is_known_of_a_process_that_may_not_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(process: psutil.Process) -> float:
+        raise psutil.AccessDenied(process.pid)
+
+    name = process_name()
+    monkeypatch.setattr(psutil.Process, "create_time", denied)
+    assert process_alive(name) is None

@@ -43,7 +43,7 @@ def process_name() -> str:
 
 
 def process_alive(owner: str) -> bool | None:
-    """False when `owner` was a process of this machine and has ended, None when it is of another machine."""
+    """False when `owner` was a process of this machine and has ended, None when that cannot be seen from here."""
     host, pid, started, _ = owner.rsplit(":", 3)
     if host != _machine():
         return None
@@ -53,6 +53,8 @@ def process_alive(owner: str) -> bool | None:
         return bool(same and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+    except psutil.AccessDenied:
+        return None
 
 
 def _machine() -> str:
