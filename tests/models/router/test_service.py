@@ -145,6 +145,21 @@ async def test_a_state_of_another_version_is_learned_anew(monkeypatch: pytest.Mo
     assert sum(one.judged for one in again.router.trackers.values()) == 2
 
 
+@pytest.mark.parametrize("candidates", [BOTH, ()])
+async def test_a_damaged_state_is_learned_anew(candidates: tuple[Candidate, ...]) -> None:
+    log, draw = MemoryRouterLog(), random.Random(7)
+    service = await RouterService.open(BOTH, log, options=STEADY)
+    await at_work(service, draw, calls=5)
+    state = exported(service.router)
+    await log.save(state[:-20], 10)
+    again = await RouterService.open(candidates, log, options=STEADY)
+    assert (len(again.router.experience), again.router.candidates) == (0, candidates)
+    again.add_candidates(BOTH)
+    await at_work(again, draw, calls=2)
+    await again.close()
+    assert len((await RouterService.open(BOTH, log, options=STEADY)).router.experience) == 2
+
+
 async def test_events_that_do_not_follow_the_state_are_told() -> None:
     log, draw = MemoryRouterLog(), random.Random(8)
     service = await RouterService.open(BOTH, log, options=STEADY)

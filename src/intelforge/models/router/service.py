@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -264,14 +265,10 @@ def settled(ticket: Ticket, *outcomes: Outcome, asked: str = "") -> Settled:
 
 
 def _opened(state: bytes, candidates: Sequence[Candidate], options: Options) -> Router:
-    """A router with a state; one that an earlier version wrote, and this one cannot read, is learned anew."""
+    """A router with a state; one of another version, or damaged, is learned anew: no request fails for want of it."""
     router = Router(candidates, options)
-    if not state:
-        return router
-    try:
-        router.set_candidates(candidates or candidates_in(state))
-        restore(router, state)
-    except InvalidInputError as error:
-        if error.error_code is not ErrorCode.UNSUPPORTED:
-            raise
+    with suppress(InvalidInputError):
+        if state:
+            router.set_candidates(candidates or candidates_in(state))
+            restore(router, state)
     return router
