@@ -102,6 +102,14 @@ async def test_searches_embed_and_rerank_for_whom_they_are_made(tmp_path: Path) 
         assert (await entered(workspace, "reranking"))[-1] == ("bob", "", "", "rerank")
 
 
+async def test_routing_calls_nobody(tmp_path: Path) -> None:
+    settings = 'embedder = "openai:embeds"\nllm = "router:openai:chats, mock:"\ncache = "none:"\n'
+    async with opened(tmp_path, settings) as workspace:
+        request = ChatRequest(messages=(Message.of(Role.USER, "When is a task cancelled?"),), accounting=ANN)
+        assert (await workspace.chatting.chat(request, model="auto")).decision
+        assert await entered(workspace, "embedding") == []
+
+
 async def test_summaries_are_entered_for_whom_they_are_written(tmp_path: Path) -> None:
     settings = 'embedder = "none:"\ncache = "none:"\nllm = "openai:chats"\nllm_overflow = "summarise"\n'
     turns = tuple(Message.of(Role.USER, f"{number} " + "word " * 400) for number in range(20))

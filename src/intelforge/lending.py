@@ -123,9 +123,12 @@ class Lending:
         return await embedder.embed(questions, kind=TextKind.QUERY)
 
     async def _vector(self, text: str) -> Vectors | None:
-        """For the router, which does without where there is no embedder or it fails."""
+        """For the router, which calls nobody; it does without where the embedder is elsewhere, is none or fails."""
         try:
-            vectors = await self._embed([text])
+            embedder = await self._embedder()
+            if embedder is None or not embedder.local:
+                return None
+            vectors = await embedder.embed([text], kind=TextKind.QUERY)
         except IntelForgeError:
             return None
         found: Vectors = vectors[0]
