@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from pydantic_ai.models.test import TestModel
 
-from intelforge.core.chat import ChatRequest, ChatResponse, Done, Tokens, Tool
+from intelforge.core.chat import Attempt, ChatRequest, ChatResponse, Done, Tokens, Tool
 from intelforge.core.errors import BackendError, EgressError, ErrorCode, IntelForgeError, ModelError
 from intelforge.models import gateway as gateway_module
 from intelforge.models.catalogue.catalogue import Catalogue
@@ -342,7 +342,13 @@ class ListedRouter:
         self.asked.append(among)
         return Route(order=tuple(among), decision={})
 
-    def learn(self, request: ChatRequest, route: Route, outcome: ChatResponse | Exception) -> None:
+    def learn(
+        self,
+        request: ChatRequest,
+        route: Route,
+        outcome: ChatResponse | Exception,
+        attempts: Sequence[Attempt] = (),
+    ) -> None:
         pass
 
 

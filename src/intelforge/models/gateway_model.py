@@ -123,14 +123,14 @@ class GatewayModel(Prompted):
                         total = self.behaviour.timer() - began
                         timings = Timings(first_token=first if stream else total, total=total)
                         response = call.summed(replace(event.response, timings=timings))
-                        self._learn(request, route, response)
+                        self._learn(call, response)
                         if not any(map(passing, call.failures)):
                             # What was left out of the request is true of the reply for whoever is given it again.
                             await self._keep(request, response, notes=call.fitting(response.model))
                         event = Done(response)
                     yield event
         except IntelForgeError as error:
-            self._learn(request, route, error)
+            self._learn(call, error)
             raise
 
     async def _route(self, request: ChatRequest) -> Route | None:
@@ -144,9 +144,9 @@ class GatewayModel(Prompted):
             with on_behalf_of(request.accounting):
                 await self.lent.cache.keep(request, response, model=self.name, notes=notes)
 
-    def _learn(self, request: ChatRequest, route: Route | None, outcome: ChatResponse | IntelForgeError) -> None:
-        if self.lent.router and route:
-            self.lent.router.learn(request, route, outcome)
+    def _learn(self, call: "_Call", outcome: ChatResponse | IntelForgeError) -> None:
+        if self.lent.router and call.route:
+            self.lent.router.learn(call.exchange.request, call.route, outcome, tuple(call.exchange.attempts))
 
 
 @dataclass(slots=True)

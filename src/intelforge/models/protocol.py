@@ -186,6 +186,12 @@ class Router(Protocol):
         """
         ...
 
-    def learn(self, request: ChatRequest, route: Route, outcome: ChatResponse | Exception) -> None:
-        """Returns at once; what is to be learned is learned later."""
+    def learn(
+        self,
+        request: ChatRequest,
+        route: Route,
+        outcome: ChatResponse | Exception,
+        attempts: Sequence[Attempt] = (),
+    ) -> None:
+        """Takes in what came of a request, and the attempts at it; returns at once, what is to be learned is later."""
         ...

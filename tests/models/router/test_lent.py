@@ -166,7 +166,8 @@ async def test_outcomes_are_on_record_and_failures_count_against_who_failed() ->
     failed = [call for call in await log.all() if call.quality == 0.0]
     assert [(call.model, call.source) for call in failed] == [(route.order[0], Judgement.RETRY)]
     route = await router.route(asked("Once more?"), url="router:")
-    router.learn(asked("Once more?"), route, failure(Failure.SERVER, "all failed", hint="-"))
+    attempts = replied(route.order[1], route.order[0]).attempts
+    router.learn(asked("Once more?"), route, failure(Failure.SERVER, "all failed", hint="-"), attempts)
     await router.caught_up()
     assert len([call for call in await log.all() if call.quality == 0.0]) == 2
     route = await router.route(asked("And now?"), url="router:")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from intelforge.core.chat import ChatRequest, ChatResponse, Done, Image, Message, Role, StreamEvent, Text, Tool
-from intelforge.core.errors import InvalidInputError, StorageError
+from intelforge.core.errors import InvalidInputError, ModelError, StorageError
 from intelforge.models.catalogue.catalogue import Catalogue
 from intelforge.models.catalogue.overrides import Override
 from intelforge.models.gateway_model import GatewayModel, Lent
@@ -116,6 +116,16 @@ async def test_a_model_that_begins_to_fail_is_routed_around(bench: GatewayBench)
     chosen = [reply.decision["model"] for reply in replies if reply.decision]
     assert chosen[0] == ONE
     assert chosen[-10:] == [TWO] * 10
+
+
+async def test_a_model_that_leaves_no_time_for_the_others_is_routed_around(bench: GatewayBench) -> None:
+    clock, router = [0.0], lent()
+    model = routed(bench, router, Timed(clock, bench.limits.total + 1, fault="timeout"), Timed(clock, 1.0))
+    with pytest.raises(ModelError, match="no time was left to ask mock:two"):
+        await model.respond(ask("What is one?"))
+    await router.caught_up()
+    reply = await reply_to(model, router, "What is two?")
+    assert (reply.model, [attempt.model for attempt in reply.attempts]) == (TWO, [TWO])
 
 
 async def test_a_model_that_others_must_stand_in_for_is_slow(bench: GatewayBench) -> None:

@@ -21,7 +21,6 @@ from intelforge.core.chat import (
 )
 from intelforge.core.errors import ConfigError
 from intelforge.models.catalogue.catalogue import Catalogue
-from intelforge.models.failures import ProviderError
 from intelforge.models.protocol import Route
 from intelforge.models.router.candidates import candidate_of
 from intelforge.models.router.desk import Desk
@@ -109,10 +108,16 @@ class LentRouter:
             del self._tickets[next(iter(self._tickets))]
         return Route(order=ticket.decision.ranking, decision=ticket.decision.as_json() | {"call": ticket.call})
 
-    def learn(self, request: ChatRequest, route: Route, outcome: ChatResponse | Exception) -> None:
+    def learn(
+        self,
+        request: ChatRequest,
+        route: Route,
+        outcome: ChatResponse | Exception,
+        attempts: Sequence[Attempt] = (),
+    ) -> None:
         """Who failed did it badly; who replied, at what cost and in what time; how well is said later, by its call."""
         ticket = self._tickets.pop(str(route.decision.get("call")), None)
-        outcomes = self._outcomes(route, outcome)
+        outcomes = self._failures(route, attempts) if isinstance(outcome, Exception) else self._outcomes(route, outcome)
         if ticket and outcomes and self._desk:
             self._desk.settle(settled(ticket, *outcomes, asked=_question(request)))
 
@@ -165,13 +170,16 @@ class LentRouter:
         if changed:
             service.add_candidates(changed)
 
-    def _outcomes(self, route: Route, outcome: ChatResponse | Exception) -> list[Outcome]:
-        """Of each model that was asked, who replied last; nothing for what no model is to blame for.
+    def _failures(self, route: Route, attempts: Sequence[Attempt]) -> list[Outcome]:
+        """Of each model that is to blame when none replied, the chosen one last; none for what is nobody's fault."""
+        to_blame = {attempt.model for attempt in attempts if attempt.fault}
+        return [replace(FAILED, model=url) for url in reversed(route.order) if self._known[url] in to_blame]
+
+    def _outcomes(self, route: Route, outcome: ChatResponse) -> list[Outcome]:
+        """Of each model that was asked, who replied last.
 
         One that was passed over, as it rests after failures or the request does not fit it, has failed too.
         """
-        if isinstance(outcome, Exception):
-            return [FAILED] if isinstance(outcome, ProviderError) and outcome.advice.counts else []
         urls = {self._known[url]: url for url in route.order}
         replied = urls.get(outcome.model, route.order[0])
         asked = {urls.get(attempt.model, ""): attempt for attempt in outcome.attempts}
