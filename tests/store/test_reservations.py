@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, select
 from sqlalchemy.dialects.sqlite import insert
@@ -146,8 +146,12 @@ def expected(model: Model, batch: list[Any], names: Iterator[str]) -> tuple[list
     return entries, let_through
 
 
+TOLD_BOTH_WAYS = [("crash", 0, None, None, None), ("close", 0, 1, None, None)]
+
+
 @settings(deadline=None, max_examples=40)
 @given(batches)
+@example([[("open", "ann", "openai:m", 0, True)], TOLD_BOTH_WAYS[:1], TOLD_BOTH_WAYS])
 def test_batches_do_what_a_plain_model_does(batches: list[list[Any]]) -> None:
     model, names = Model(), (f"c{number}" for number in range(1000))
     with connected() as connection:

@@ -128,9 +128,9 @@ def _lock_calls(connection: Connection, closings: Sequence[Closing]) -> dict[str
     """The calls that can be closed still. One that was taken for crashed can, by the process that made it."""
     if not closings:
         return {}
-    crashed = {closing.id for closing in closings if closing.crashed}
+    by_itself = {closing.id for closing in closings if not closing.crashed}
     rows = connection.execute(_LOCK_CALLS, {"ids": [closing.id for closing in closings]})
-    return {row.id: row for row in rows if row.state == "reserved" or row.id not in crashed}
+    return {row.id: row for row in rows if row.state == "reserved" or row.id in by_itself}
 
 
 def _close(call: Any, closing: Closing, counters: Mapping[Key, Counter]) -> tuple[int, Sequence[str]]:
