@@ -14,6 +14,7 @@ from typing import Any
 import lancedb
 import numpy as np
 
+from intelforge.core.search import SearchRequest
 from intelforge.core.values import Chunk
 from intelforge.index.analysis import terms
 from intelforge.index.protocol import Embedder
@@ -122,7 +123,8 @@ async def audit(
             found.disagreeing += [line async for line in _wrong_vectors(record, held.get("vectors", []), embedder)]
         for word in {*words.values(), *past}:
             expected = {name for name, own in words.items() if own == word}
-            hits = [hit for hit in (await workspace.search(word, limit=20)).hits if word in hit.chunk.embedding_text]
+            found_hits = (await workspace.search(SearchRequest(query=word, limit=20))).hits
+            hits = [hit for hit in found_hits if word in hit.chunk.embedding_text]
             locations = {place for hit in hits for place in (hit.location, *hit.duplicates)}
             wanted = {str(root / "files" / name) for name in expected}
             found.lost += [f"{place} is not found by {word}" for place in wanted - locations]

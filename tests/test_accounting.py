@@ -12,6 +12,7 @@ import pytest
 from intelforge.core.chat import Accounting, ChatRequest, Message, Role
 from intelforge.core.costs import EACH, Budget, Period, Scope
 from intelforge.core.errors import BudgetError
+from intelforge.core.search import SearchRequest
 from intelforge.testing.embedding_server import EmbeddingServer, rerouted
 from intelforge.testing.model_server import ModelServer, ServerReply, ServerRequest, chat_reply
 from intelforge.testing.rerank_server import RerankServer
@@ -86,12 +87,12 @@ async def test_searches_embed_and_rerank_for_whom_they_are_made(tmp_path: Path) 
         await workspace.add(tmp_path / "docs")
         await workspace.sync()
         assert {name for name, *_ in await entered(workspace, "embedding")} == {""}
-        found = await workspace.search("when is a task cancelled", rerank=True, accounting=ANN)
+        found = await workspace.search(SearchRequest(query="when is a task cancelled", rerank=True), accounting=ANN)
         assert found.notes == ()
         assert (await entered(workspace, "embedding"))[-1] == ("ann", "sales", "r1", "embed")
         assert await entered(workspace, "reranking") == [("ann", "sales", "r1", "rerank")]
         await hold(workspace, 10e-6)
-        found = await workspace.search("when is it cancelled", rerank=True, accounting=ANN)
+        found = await workspace.search(SearchRequest(query="when is it cancelled", rerank=True), accounting=ANN)
         assert len(found.hits) == 1
         assert ["the budget of user ann" in note for note in found.notes] == [True, True]
         assert len(await entered(workspace, "reranking")) == 1

@@ -7,7 +7,7 @@ import pytest
 
 from intelforge import Workspace
 from intelforge.core.errors import IntelForgeError, NotFoundError
-from intelforge.core.values import SearchResult
+from intelforge.core.search import SearchRequest, SearchResult
 
 LEAN = 'embedder = "none:"\nllm = "none:"\njobs = "memory:"\nworkers = 1\n'
 SHARED = "# Soup\n\nBoil the carrots in salted water.\n"
@@ -41,7 +41,7 @@ def uris(result: SearchResult) -> set[str]:
 
 async def error_of(workspace: Workspace, query: str = "", *, like: str | None = None, source: str | None = None) -> str:
     with pytest.raises(IntelForgeError) as caught:
-        await workspace.search(query, like=like, source=source)
+        await workspace.search(SearchRequest(query=query, like=like, source=source))
     assert isinstance(caught.value, NotFoundError)
     return str(caught.value)
 
@@ -55,7 +55,7 @@ async def test_kinds_and_paths_are_those_of_places_the_caller_may_see(root: Path
         assert uris(await workspace.search("carrots kind:git", principals=ANN)) == {"copy.md", "plan.md"}
         assert uris(await workspace.search("carrots path:copy.md")) == set()
         assert uris(await workspace.search("carrots -path:copy.md")) == {"soup.md", "salad.md"}
-        explained = await workspace.search("carrots path:*.md", explain=True)
+        explained = await workspace.search(SearchRequest(query="carrots path:*.md", explain=True))
         assert explained.plan
         assert explained.plan.where == "principal:*, 2 documents by path"
 
@@ -86,7 +86,7 @@ async def test_a_hidden_document_is_no_document(root: Path, tmp_path: Path) -> N
         soup = (await workspace.show(str(tmp_path / "files" / "soup.md"))).document
         for name in (plan.id, plan.id[:8], "plan.md", str(tmp_path / "private" / "copy.md"), "copy.md"):
             assert "there is no document" in await error_of(workspace, like=name)
-        assert uris(await workspace.search(like=soup.id)) == {"salad.md"}
+        assert uris(await workspace.search(SearchRequest(like=soup.id))) == {"salad.md"}
         for name in ("\ud800", "\x00", "a\ud800b", "\ufffd\ud800", "\ufffd\x00"):
             assert "there is no document" in await error_of(workspace, like=name)
             with pytest.raises(NotFoundError):
@@ -96,13 +96,14 @@ async def test_a_hidden_document_is_no_document(root: Path, tmp_path: Path) -> N
 
 async def test_results_say_nothing_of_hidden_documents(root: Path) -> None:
     async with Workspace.open(root) as workspace:
-        result = await workspace.search("carrots", facets=True, explain=True)
+        result = await workspace.search(SearchRequest(query="carrots", facets=True, explain=True))
         assert result.facets["kind"] == {"folder": 2}
         assert len(result.facets["source"]) == 1
         assert result.plan
         assert (result.plan.where, result.plan.candidates["lexical"]) == ("principal:*", 2)
         assert [hit.duplicates for hit in result.hits] == [(), ()]
         assert (await workspace.search("mergre")).corrected == ""
-        page = await workspace.search("carrots", limit=1, principals=ANN)
+        page = await workspace.search(SearchRequest(query="carrots", limit=1), principals=ANN)
         assert page.cursor
-        assert uris(await workspace.search("carrots", limit=9, cursor=page.cursor)) <= {"soup.md", "salad.md"}
+        second = await workspace.search(SearchRequest(query="carrots", limit=9, cursor=page.cursor))
+        assert uris(second) <= {"soup.md", "salad.md"}

@@ -14,6 +14,7 @@ from intelforge.core.chat import ChatRequest, Message, Role
 from intelforge.core.clock import utc_now
 from intelforge.core.errors import ConfigError, ErrorCode, ModelError, StorageError
 from intelforge.core.model_reports import Profile, Skill, Trial
+from intelforge.core.search import SearchRequest
 from intelforge.core.settings import load_settings
 from intelforge.index.embedders.cache import CacheCounts
 from intelforge.models.endpoint import Limits
@@ -134,7 +135,7 @@ async def test_what_a_search_embedded_is_not_embedded_again(root: Path, server: 
         await workspace.sync(embed=False)
         await workspace.search("boil the carrots in salted water")
         assert server.texts == [["boil the carrots in salted water"]]
-        await workspace.search("boil the carrots in salted water", rerank=True)
+        await workspace.search(SearchRequest(query="boil the carrots in salted water", rerank=True))
         embedded = [text for texts in server.texts[1:] for text in texts]
         assert len(embedded) == 3
         assert (await workspace.sync()).chunks_embedded == 3
@@ -154,7 +155,7 @@ async def best(root: Path, reranker: str) -> list[str]:
     """The name of the best file after a closer look, then the notes of the search, then the calls in the ledger."""
     async with Workspace.open(root, embedder="none:", reranker=reranker, rerank_seconds=30) as workspace:
         await workspace.sync()
-        result = await workspace.search(QUERY, rerank=True)
+        result = await workspace.search(SearchRequest(query=QUERY, rerank=True))
         calls = await workspace._parts.calls.all()
     return [
         result.hits[0].location.rpartition("/")[2],

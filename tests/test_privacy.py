@@ -13,6 +13,7 @@ import pytest
 from intelforge import Workspace
 from intelforge.core.chat import Accounting
 from intelforge.core.errors import ModelError
+from intelforge.core.search import SearchRequest
 from intelforge.parts import Parts
 from intelforge.testing.embedding_server import vector_of
 from intelforge.testing.model_server import ModelServer, chat_reply
@@ -77,7 +78,7 @@ async def test_nothing_of_such_a_source_goes_elsewhere_until_it_may(root: Path, 
         await workspace.add(open_)
         await workspace.add(secret, local_models_only=True)
         await workspace.sync()
-        result = await workspace.search(QUESTION, rerank=True)
+        result = await workspace.search(SearchRequest(query=QUESTION, rerank=True))
         answer = await workspace.ask(QUESTION)
         status = await workspace.status()
         assert elsewhere.was_given("marmalade") == set()

@@ -8,6 +8,7 @@ import pytest
 
 from intelforge import Workspace
 from intelforge.core.errors import InvalidInputError, NotFoundError
+from intelforge.core.search import SearchRequest
 
 LEAN = 'embedder = "none:"\nllm = "none:"\njobs = "memory:"\nworkers = 1\nslow_search_seconds = 0.000001\n'
 TEXTS = {
@@ -36,17 +37,17 @@ async def root(tmp_path: Path) -> Path:
 
 async def test_pages_follow_each_other_and_a_cursor_belongs_to_its_search(root: Path) -> None:
     async with Workspace.open(root) as workspace:
-        first = await workspace.search("carrots water", limit=1)
-        second = await workspace.search("carrots water", limit=1, cursor=first.cursor)
+        first = await workspace.search(SearchRequest(query="carrots water", limit=1))
+        second = await workspace.search(SearchRequest(query="carrots water", limit=1, cursor=first.cursor))
         assert {hit.uri for hit in (*first.hits, *second.hits)} == {"soup.md", "salad.md"}
         assert (second.offset, second.cursor) == (1, "")
         for query, diverse in (("carrots", False), ("carrots water -salad", False), ("carrots water", True)):
             with pytest.raises(InvalidInputError, match="another search"):
-                await workspace.search(query, cursor=first.cursor, diverse=diverse)
+                await workspace.search(SearchRequest(query=query, cursor=first.cursor, diverse=diverse))
         with pytest.raises(InvalidInputError, match="cannot be read"):
-            await workspace.search("carrots water", cursor="made-up")
-        ann = await workspace.search("carrots", limit=1, principals=("ann",))
-        everyone = await workspace.search("carrots", cursor=ann.cursor)
+            await workspace.search(SearchRequest(query="carrots water", cursor="made-up"))
+        ann = await workspace.search(SearchRequest(query="carrots", limit=1), principals=("ann",))
+        everyone = await workspace.search(SearchRequest(query="carrots", cursor=ann.cursor))
         assert "plan.md" not in {hit.uri for hit in everyone.hits}
 
 
@@ -55,28 +56,30 @@ async def test_more_like_a_document_by_path_id_or_chunk(root: Path, tmp_path: Pa
         soup = str(tmp_path / "files" / "soup.md")
         document = (await workspace.show(soup)).document
         for name in (soup, document.id, document.id[:8], f"{document.id}:0"):
-            assert [hit.uri for hit in (await workspace.search(like=name)).hits] == ["salad.md"]
-        assert (await workspace.search("-grate", like=soup)).hits == ()
-        assert (await workspace.search("kind:git", like=soup)).hits == ()
-        ann = await workspace.search(like=soup, principals=("ann",))
+            assert [hit.uri for hit in (await workspace.search(SearchRequest(like=name))).hits] == ["salad.md"]
+        assert (await workspace.search(SearchRequest(query="-grate", like=soup))).hits == ()
+        assert (await workspace.search(SearchRequest(query="kind:git", like=soup))).hits == ()
+        ann = await workspace.search(SearchRequest(like=soup), principals=("ann",))
         assert {hit.uri for hit in ann.hits} == {"salad.md", "plan.md"}
         with pytest.raises(InvalidInputError, match="give one of the two"):
-            await workspace.search("carrots", like=soup)
+            await workspace.search(SearchRequest(query="carrots", like=soup))
         for unknown in (str(tmp_path / "private" / "plan.md"), "nothing", f"{document.id}:7"):
             with pytest.raises(NotFoundError):
-                await workspace.search(like=unknown)
-        assert (await workspace.search(like=str(tmp_path / "private" / "plan.md"), principals=("ann",))).hits
+                await workspace.search(SearchRequest(like=unknown))
+        like_plan = SearchRequest(like=str(tmp_path / "private" / "plan.md"))
+        assert (await workspace.search(like_plan, principals=("ann",))).hits
 
 
 async def test_facets_spelling_and_explanation_tell_nothing_of_what_is_hidden(root: Path) -> None:
     async with Workspace.open(root) as workspace:
-        result = await workspace.search("carrots", facets=True, explain=True)
+        result = await workspace.search(SearchRequest(query="carrots", facets=True, explain=True))
         assert result.facets["kind"] == {"folder": 2}
         assert result.facets["type"] == {"text/markdown": 2}
         assert result.plan
         assert (result.plan.where, result.plan.candidates["lexical"]) == ("principal:*", 2)
         assert result.plan.store == "lancedb:.intelforge/index"
-        assert (await workspace.search("carrots", facets=True, principals=("ann",))).facets["kind"] == {"folder": 3}
+        ann = await workspace.search(SearchRequest(query="carrots", facets=True), principals=("ann",))
+        assert ann.facets["kind"] == {"folder": 3}
         assert (await workspace.search("mergre")).corrected == ""
         assert (await workspace.search("mergre", principals=("ann",))).corrected == "merger"
         assert (await workspace.search("timeuot")).hits[0].uri == "guide.md"

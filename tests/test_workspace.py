@@ -24,6 +24,7 @@ from intelforge.core.errors import (
 )
 from intelforge.core.registry import load_backend
 from intelforge.core.reports import Progress, Stage
+from intelforge.core.search import SearchRequest
 from intelforge.core.values import EVERYONE
 
 GUIDE = "# Timeouts\n\nA timeout cancels the task. Then wait_for waits until the task is really cancelled.\n"
@@ -93,14 +94,14 @@ async def test_a_search_finds_places_lines_and_duplicates(root: Path, files: Pat
         [hit] = (await workspace.search("wait_for")).hits
         assert {hit.location, *hit.duplicates} == {str(files / "guide.md"), str(files / "copy.md")}
         assert (hit.first_line, hit.last_line) == (1, 3)
-        assert len((await workspace.search("timeout carrots", limit=1)).hits) == 1
+        assert len((await workspace.search(SearchRequest(query="timeout carrots", limit=1))).hits) == 1
 
 
 @pytest.mark.parametrize(("query", "limit"), [("  ", 10), ("x", 0)])
 async def test_a_search_that_makes_no_sense_is_refused(root: Path, query: str, limit: int) -> None:
     async with Workspace.open(root) as workspace:
         with pytest.raises(InvalidInputError):
-            await workspace.search(query, limit=limit)
+            await workspace.search(SearchRequest(query=query, limit=limit))
 
 
 async def test_a_removed_source_leaves_the_answers_at_once(root: Path, files: Path) -> None:
@@ -139,7 +140,7 @@ async def test_a_document_of_an_unprintable_name_is_shown_by_its_path(root: Path
         for number, name in enumerate(names):
             shown = await workspace.show(os.fsdecode(bytes(files) + b"/" + name))
             assert shown.document.text == f"about number{number}"
-            [hit] = (await workspace.search(f"number{number}", limit=1)).hits
+            [hit] = (await workspace.search(SearchRequest(query=f"number{number}", limit=1))).hits
             assert (await workspace.show(hit.location)).document.id == shown.document.id
 
 
@@ -169,9 +170,10 @@ async def test_one_source_may_be_asked_alone(root: Path, files: Path, tmp_path: 
             str(files / "recipe.md"),
             str(other),
         }
-        assert {hit.location for hit in (await workspace.search("carrots", source=str(other))).hits} == {str(other)}
+        there = await workspace.search(SearchRequest(query="carrots", source=str(other)))
+        assert {hit.location for hit in there.hits} == {str(other)}
         with pytest.raises(NotFoundError, match="there is no source 'x'"):
-            await workspace.search("carrots", source="x")
+            await workspace.search(SearchRequest(query="carrots", source="x"))
 
 
 @pytest.mark.parametrize(

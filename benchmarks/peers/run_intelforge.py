@@ -1,12 +1,15 @@
 """IntelForge, as its README shows it."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from protocol import read_job, tell, time_searches
 
 from intelforge import Workspace
 from intelforge.core.reports import Progress, Stage
+from intelforge.core.search import SearchRequest
+from intelforge.core.values import Hit
 
 
 def main() -> None:
@@ -16,13 +19,17 @@ def main() -> None:
         tell("ready")
         try:
             runner.run(_sync(workspace, job.folder, job.embed_chunks))
-            time_searches(job, lambda question, limit: runner.run(workspace.search(question, limit=limit)).hits)
+            time_searches(job, lambda question, limit: runner.run(_search(workspace, question, limit)))
         finally:
             runner.run(workspace.__aexit__(None, None, None))
 
 
 async def _open(folder: Path) -> Workspace:
     return await Workspace.open(Workspace.init(folder)).__aenter__()
+
+
+async def _search(workspace: Workspace, question: str, limit: int) -> Sequence[Hit]:
+    return (await workspace.search(SearchRequest(query=question, limit=limit))).hits
 
 
 async def _sync(workspace: Workspace, folder: str, embed_chunks: int | None) -> None:

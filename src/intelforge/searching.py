@@ -3,14 +3,15 @@
 import asyncio
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from intelforge.collect.names import as_typed
 from intelforge.core.clock import Clock, utc_now
 from intelforge.core.errors import InvalidInputError, NotFoundError
-from intelforge.core.values import EVERYONE, Document, SearchResult, Source
+from intelforge.core.search import SearchRequest, SearchResult
+from intelforge.core.values import EVERYONE, Document, Source
 from intelforge.index.cursor import Page, read_cursor
 from intelforge.index.hits import Scope
 from intelforge.index.like import Seed
@@ -28,22 +29,6 @@ SHORTEST_PREFIX: Final = 6
 """characters of a document id that are enough to name it"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchRequest:
-    """What a caller asks for; `Workspace.search` says what each part does."""
-
-    query: str
-    limit: int
-    source: str | None
-    like: str | None
-    cursor: str | None
-    rerank: bool
-    diverse: bool
-    facets: bool
-    explain: bool
-    principals: Sequence[str]
-
-
 class Searching:
     """Searches of one workspace, and the names of its sources and documents."""
 
@@ -51,7 +36,7 @@ class Searching:
         self._parts = parts
         self._clock = clock
 
-    async def search(self, request: SearchRequest) -> SearchResult:
+    async def search(self, request: SearchRequest, principals: Sequence[str]) -> SearchResult:
         """As `Workspace.search` says."""
         text = legible(request.query[:LONGEST])
         if not (text or request.like):
@@ -78,13 +63,13 @@ class Searching:
                     at=page.at,
                 ),
                 page=page,
-                like=await self._seed(request.like, request.principals) if request.like is not None else None,
+                like=await self._seed(request.like, principals) if request.like is not None else None,
             )
             retriever = await self._parts.retriever()
             result = await retriever.search(
                 parsed.text,
                 limit=request.limit,
-                scope=await self.scope(request.source, request.principals, parsed, at=page.at),
+                scope=await self.scope(request.source, principals, parsed, at=page.at),
                 rerank_seconds=settings.rerank_seconds if request.rerank else 0.0,
                 options=options,
             )

@@ -29,6 +29,7 @@ from intelforge.core.reports import (
     Status,
     SyncReport,
 )
+from intelforge.core.search import SearchRequest, SearchResult
 from intelforge.core.settings import (
     FILE_NAME,
     Settings,
@@ -36,13 +37,13 @@ from intelforge.core.settings import (
     find_workspace,
     load_settings,
 )
-from intelforge.core.values import EVERYONE, Answer, SearchResult, Source
+from intelforge.core.values import EVERYONE, Answer, Source
 from intelforge.index.protocol import Embedder
 from intelforge.index.query import legible
 from intelforge.index.reading import location, may_see
 from intelforge.ingest.embed import RATE_FACT
 from intelforge.parts import STATE, Parts
-from intelforge.searching import Searching, SearchRequest
+from intelforge.searching import Searching
 from intelforge.security.egress import Egress
 from intelforge.store.standings import Counts
 from intelforge.upkeep import IndexUpkeep
@@ -275,44 +276,21 @@ class Workspace:
 
     async def search(
         self,
-        query: str = "",
+        query: str | SearchRequest,
         *,
-        limit: int = 10,
-        source: str | None = None,
-        like: str | None = None,
-        cursor: str | None = None,
-        rerank: bool = False,
-        diverse: bool = False,
-        facets: bool = False,
-        explain: bool = False,
         principals: Sequence[str] = (EVERYONE,),
         accounting: Accounting = NOBODY,
     ) -> SearchResult:
-        """The best `limit` chunks for a query, best first, of the documents these principals may see.
+        """The best chunks for a query, best first, of the documents these principals may see.
 
-        The query may hold "phrases", -words and field:value, as `intelforge.index.query` describes them.
-        `like` names a document as `show` does, or one of its chunks (`DOCUMENT:NUMBER`): others like it are found, and
-        the query may hold nothing but fields and -words. `cursor` continues after the page whose result has it.
-        `rerank` takes a closer look at the best, which takes `rerank_seconds` more; `diverse` leaves out what is much
-        like a hit above it; `facets` counts documents by field; `explain` tells how every score came about.
-        What it costs to embed the query and to look closer is entered under `accounting`.
+        A `SearchRequest` says what is wanted beside the words: how many, of which source, like which document, the next
+        page. What it costs to embed the query and to look closer is entered under `accounting`.
         Raises InvalidInputError for an empty query, a field that makes no sense, a limit below 1 or a cursor of another
-        search, NotFoundError for `like`.
+        search, NotFoundError for a source or a document that is not there, or not for them.
         """
-        request = SearchRequest(
-            query=query,
-            limit=limit,
-            source=source,
-            like=like,
-            cursor=cursor,
-            rerank=rerank,
-            diverse=diverse,
-            facets=facets,
-            explain=explain,
-            principals=principals,
-        )
+        request = SearchRequest(query=query) if isinstance(query, str) else query
         with on_behalf_of(accounting):
-            return await self._searching.search(request)
+            return await self._searching.search(request, principals)
 
     async def ask(
         self,

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from intelforge.core.errors import NotFoundError
-from intelforge.core.values import SearchResult
+from intelforge.core.search import SearchResult
 from intelforge.index.hits import Retriever, Scope
 from intelforge.store.documents import Documents
 

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from intelforge.core.values import SearchResult
+from intelforge.core.search import SearchResult
 
 Embed = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
 """Vectors of the texts in their order: shape (len(texts), dimensions), rows of unit length."""

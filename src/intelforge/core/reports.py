@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from intelforge.core.values import Document, Failure, SearchPlan, Source
+from intelforge.core.search import SearchPlan
+from intelforge.core.values import Document, Failure, Source
 
 
 class Stage(StrEnum):

@@ -183,49 +183,6 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchPlan:
-    """How a search was made."""
-
-    query: str
-    """what was searched for, without its fields and excluded words"""
-    where: str
-    """the filter, access list included"""
-    store: str
-    """URL of the vector store"""
-    candidates: Mapping[str, int]
-    """by part, how many chunks it found"""
-    vector_weight: float
-    """the share of meaning in the fused score; words have the rest"""
-    weighed: str
-    """why that share"""
-    embedded: float
-    """1 when all chunks have a vector, else 0: their share would count documents that the caller may not see"""
-    center: float = 0.0
-    """how much of what the corpus has in common was taken out of the query's vector"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchResult:
-    """What one search found: hits, best first, and what the reader should know of them."""
-
-    hits: tuple[Hit, ...] = ()
-    notes: tuple[str, ...] = ()
-    """what limits the result, for example that embeddings cannot be reached"""
-    corrected: str = ""
-    """the query that was searched for instead, because no text has a word of the original; empty when none was"""
-    facets: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """by field, then value: how many documents of the candidates have it, most first"""
-    offset: int = 0
-    """hits on the pages before this one"""
-    cursor: str = ""
-    """asks for the next page; empty on the last one"""
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    """by part: `words` and `meaning`, side by side, `embedding` (of candidates), `hits`, `rerank`, `spelling`"""
-    plan: SearchPlan | None = None
-    """when it was asked for"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
     """A hit widened for reading and numbered for citing."""
 

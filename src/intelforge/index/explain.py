@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from intelforge.core.values import Hit, PartScore, SearchPlan
+from intelforge.core.search import SearchPlan
+from intelforge.core.values import Hit, PartScore
 from intelforge.index.protocol import Filter
 from intelforge.index.rerank import RERANKED, WEIGHT
 from intelforge.index.search import Found, Index

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Final, ParamSpec
 
 from intelforge.core.errors import BudgetError, ErrorCode, ModelError, StorageError
-from intelforge.core.values import EVERYONE, Hit, SearchPlan, SearchResult
+from intelforge.core.search import SearchPlan, SearchResult
+from intelforge.core.values import EVERYONE, Hit
 from intelforge.index.analysis import terms_text
 from intelforge.index.catch_up import CatchUp, TimeLeft
 from intelforge.index.center import load_center

@@ -5,7 +5,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from intelforge.core.errors import NotFoundError
-from intelforge.core.values import Chunk, Hit, SearchResult
+from intelforge.core.search import SearchResult
+from intelforge.core.values import Chunk, Hit
 
 _WORD = re.compile(r"\w+")
 

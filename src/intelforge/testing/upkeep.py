@@ -22,7 +22,7 @@ from intelforge.core.reports import (
     Verification,
     VersionStatus,
 )
-from intelforge.core.values import SearchPlan
+from intelforge.core.search import SearchPlan
 
 if TYPE_CHECKING:
     from intelforge.upkeep import IndexUpkeep

@@ -21,6 +21,7 @@ from intelforge.core.reports import (
     Status,
     SyncReport,
 )
+from intelforge.core.search import SearchRequest, SearchResult
 from intelforge.core.values import (
     EVERYONE,
     Answer,
@@ -31,7 +32,6 @@ from intelforge.core.values import (
     Hit,
     ItemState,
     Passage,
-    SearchResult,
     Sentence,
     Source,
     SourceKind,
@@ -194,24 +194,15 @@ class FakeWorkspace(Workspace):
 
     async def search(
         self,
-        query: str = "",
+        query: str | SearchRequest,
         *,
-        limit: int = 10,
-        source: str | None = None,
-        like: str | None = None,
-        cursor: str | None = None,
-        rerank: bool = False,
-        diverse: bool = False,
-        facets: bool = False,
-        explain: bool = False,
         principals: Sequence[str] = (EVERYONE,),
         accounting: Accounting = NOBODY,
     ) -> SearchResult:
-        asked = {"like": like, "cursor": cursor, "rerank": rerank, "diverse": diverse}
-        wanted = {name: value for name, value in {**asked, "facets": facets, "explain": explain}.items() if value}
+        request = SearchRequest(query=query) if isinstance(query, str) else query
         self.accounted.append(accounting)
-        self._called("search", query, limit, source, *([wanted] if wanted else []))
-        return replace(self.found, hits=tuple(self.hits[:limit]))
+        self._called("search", request)
+        return replace(self.found, hits=tuple(self.hits[: request.limit]))
 
     async def ask(
         self,

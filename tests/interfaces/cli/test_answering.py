@@ -7,25 +7,25 @@ from hypothesis import strategies as st
 from intelforge.core.accounting import NOBODY
 from intelforge.core.chat import Accounting
 from intelforge.core.errors import InvalidInputError
-from intelforge.core.values import SearchResult
+from intelforge.core.search import SearchRequest, SearchResult
 from intelforge.interfaces.cli.answering import parse_span
 from intelforge.testing.terminal import Terminal
 
 
 def test_search_passes_limit_and_source(terminal: Terminal) -> None:
     terminal.run("search", "timeout", "--limit", "3", "--source", "s1")
-    assert terminal.workspace.calls == [("search", "timeout", 3, "s1")]
+    assert terminal.workspace.calls == [("search", SearchRequest(query="timeout", limit=3, source="s1"))]
 
 
 def test_search_passes_every_option(terminal: Terminal) -> None:
     terminal.run("search", "x", "--rerank", "--diverse", "--facets", "--explain", "--cursor", "AbC")
-    wanted = {"cursor": "AbC", "rerank": True, "diverse": True, "facets": True, "explain": True}
-    assert terminal.workspace.calls == [("search", "x", 10, None, wanted)]
+    wanted = SearchRequest(query="x", cursor="AbC", rerank=True, diverse=True, facets=True, explain=True)
+    assert terminal.workspace.calls == [("search", wanted)]
 
 
 def test_search_for_more_like_a_document_needs_no_words(terminal: Terminal) -> None:
     terminal.run("search", "--like", "docs/guide.md")
-    assert terminal.workspace.calls == [("search", "", 10, None, {"like": "docs/guide.md"})]
+    assert terminal.workspace.calls == [("search", SearchRequest(like="docs/guide.md"))]
 
 
 def test_search_as_json_has_all_of_the_result(terminal: Terminal) -> None:

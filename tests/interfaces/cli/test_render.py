@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
 from intelforge.core.reports import Shown
-from intelforge.core.values import SearchResult, Verdict
+from intelforge.core.search import SearchResult
+from intelforge.core.values import Verdict
 from intelforge.interfaces.cli.render import QUOTE_LINES, excerpt, render_answer, render_shown
 from intelforge.interfaces.cli.render_search import render_search
 from intelforge.testing.workspace import DOCUMENT, make_answer, make_hit

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
-from intelforge.core.values import PartScore, SearchPlan, SearchResult
+from intelforge.core.search import SearchPlan, SearchResult
+from intelforge.core.values import PartScore
 from intelforge.interfaces.cli.render_search import _marked, around, render_search
 from intelforge.testing.workspace import make_hit
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from intelforge.core.errors import InvalidInputError
+from intelforge.core.search import SearchRequest
 from intelforge.interfaces.cli.accounting import Run, Team, User, accounting
 from intelforge.interfaces.cli.render import render_answer, render_shown, shown_text
 from intelforge.interfaces.cli.render_search import render_search
@@ -57,20 +58,18 @@ def search(
 
     Example: intelforge search 'retry "back off" lang:python path:src/** since:30d -test' --limit 5 --facets
     """
-    result = session.use(
-        lambda workspace: workspace.search(
-            query,
-            limit=limit,
-            source=source,
-            like=like,
-            cursor=cursor,
-            rerank=rerank,
-            diverse=diverse,
-            facets=facets,
-            explain=explain,
-            accounting=accounting(user, team, run),
-        )
+    request = SearchRequest(
+        query=query,
+        limit=limit,
+        source=source,
+        like=like,
+        cursor=cursor,
+        rerank=rerank,
+        diverse=diverse,
+        facets=facets,
+        explain=explain,
     )
+    result = session.use(lambda workspace: workspace.search(request, accounting=accounting(user, team, run)))
     session.show(SearchOutput.of(query, result), lambda: render_search(result, Path.cwd()))
 
 

@@ -7,7 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from intelforge.core.values import Hit, PartScore, SearchPlan, SearchResult
+from intelforge.core.search import SearchPlan, SearchResult
+from intelforge.core.values import Hit, PartScore
 from intelforge.interfaces.cli.render import QUOTE_LINES, Indented, excerpt
 from intelforge.interfaces.cli.sanitize import one_line, place
 from intelforge.interfaces.cli.wording import amount, duration

@@ -30,7 +30,8 @@ from intelforge.core.reports import (
     VersionStatus,
 )
 from intelforge.core.routing import Replay, RouterStatus
-from intelforge.core.values import Answer, SearchResult, Source
+from intelforge.core.search import SearchResult
+from intelforge.core.values import Answer, Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
