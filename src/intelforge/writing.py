@@ -13,6 +13,7 @@ from intelforge.core.reports import IndexState, IndexVersion
 from intelforge.index.protocol import VectorStore
 from intelforge.ingest.batch import Batch
 from intelforge.ingest.build import Build
+from intelforge.ingest.chunk_vectors import ChunkVectors
 from intelforge.ingest.collectors import Collectors
 from intelforge.ingest.comparison import Comparison
 from intelforge.ingest.embed import Embedding
@@ -111,11 +112,9 @@ def _embedding(
         parts.documents,
         serving.standings,
         serving.store,
-        serving.embedder,
+        ChunkVectors(serving.embedder, donor=donor, idle=parts.idle),
         holder,
         facts=parts.facts,
-        donor=donor,
-        idle=parts.idle,
     )
 
 

@@ -1,18 +1,16 @@
 """Embeds what is searchable by words only, in the background, and can stop and go on at any chunk."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-import numpy as np
-
 from intelforge.core.reports import Progress, Stage
 from intelforge.core.values import Chunk
 from intelforge.index.catch_up import withheld_from
 from intelforge.index.center import Center, load_center, save_center
-from intelforge.index.protocol import Embedder, Vectors, VectorStore
+from intelforge.index.protocol import Vectors, VectorStore
+from intelforge.ingest.chunk_vectors import ChunkVectors
 from intelforge.ingest.index import LEASE as INDEX_LEASE
 from intelforge.jobs.leases import LeaseHolder, NotHeldError
 from intelforge.store.documents import Documents
@@ -58,25 +56,18 @@ class Embedding:
         documents: Documents,
         standings: Standings,
         store: VectorStore,
-        embedder: Embedder,
+        vectors: ChunkVectors,
         leases: LeaseHolder,
         *,
         facts: Facts,
-        donor: VectorStore | None = None,
-        idle: asyncio.Event | None = None,
     ) -> None:
-        """`donor` is a store that has vectors of the same embedder, which are then taken from there.
-
-        `idle` is cleared while someone waits for an answer: embedding stands back until it is set again.
-        """
-        self._idle = idle
-        self._donor = donor
         self._documents = documents
         self._standings = standings
-        self._facts = facts
         self._store = store
-        self._embedder = embedder
+        self._vectors = vectors
+        self._embedder = vectors.embedder
         self._leases = leases
+        self._facts = facts
 
     async def run(self, *, report: Callable[[Progress], None], stopped: Callable[[], bool]) -> int:
         """Embeds until nothing is left or `stopped`; returns the number of chunks embedded here."""
@@ -98,7 +89,7 @@ class Embedding:
                 window = await self._allowed(whole)
                 if not window.chunks:
                     continue
-                vectors = None if stopped() else await self._vectors(window.chunks, stopped)
+                vectors = None if stopped() else await self._vectors.of(window.chunks, stopped)
                 if vectors is None:
                     break
                 await self._keep(window, vectors)
@@ -141,28 +132,6 @@ class Embedding:
         """Without what the embedder may not be given, by what is said of the sources now."""
         withheld = await withheld_from(self._embedder, self._documents, window.progress)
         return Window(chunks=[chunk for chunk in window.chunks if chunk.document_id not in withheld])
-
-    async def _vectors(self, chunks: Sequence[Chunk], stopped: Callable[[], bool]) -> Vectors | None:
-        """Vectors in the order of the chunks, shape (len(chunks), dimensions); None when stopped on the way."""
-        given = await self._donor.vectors([chunk.id for chunk in chunks]) if self._donor else {}
-        missing = [chunk for chunk in chunks if chunk.id not in given]
-        made = await self._embed(missing, stopped) if missing else None
-        if missing and made is None:
-            return None
-        found = {**given, **{chunk.id: made[row] for row, chunk in enumerate(missing) if made is not None}}
-        return np.stack([found[chunk.id] for chunk in chunks])
-
-    async def _embed(self, chunks: Sequence[Chunk], stopped: Callable[[], bool]) -> Vectors | None:
-        order = sorted(range(len(chunks)), key=lambda row: chunks[row].tokens)
-        found: list[Vectors] = []
-        for start in range(0, len(order), self._embedder.at_once):
-            if self._idle:
-                await self._idle.wait()
-            if stopped():
-                return None
-            rows = order[start : start + self._embedder.at_once]
-            found.append(await self._embedder.embed([chunks[row].embedding_text for row in rows]))
-        return np.concatenate(found)[np.argsort(order)]
 
     async def _keep(self, window: Window, vectors: Vectors) -> None:
         async with self._leases.hold(INDEX_LEASE, detail="adding vectors"):

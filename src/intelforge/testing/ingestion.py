@@ -9,6 +9,7 @@ from intelforge.core.values import Document, Item, Source, SourceKind
 from intelforge.index.memory import MemoryStore
 from intelforge.index.protocol import VectorStore
 from intelforge.ingest.batch import Batch
+from intelforge.ingest.chunk_vectors import ChunkVectors
 from intelforge.ingest.collectors import Collectors
 from intelforge.ingest.embed import Embedding
 from intelforge.ingest.index import Indexer
@@ -88,9 +89,8 @@ class Ingestion:
     def embedding(self, holder: LeaseHolder, *, donor: VectorStore | None = None) -> Embedding | None:
         if self.embedder is None:
             return None
-        return Embedding(
-            self.documents, self.standings, self.store, self.embedder, holder, facts=self.facts, donor=donor
-        )
+        vectors = ChunkVectors(self.embedder, donor=donor)
+        return Embedding(self.documents, self.standings, self.store, vectors, holder, facts=self.facts)
 
     async def refine(self, items: Sequence[Item]) -> list[Document | IntelForgeError]:
         return [self._refine_one(item) for item in items]
