@@ -14,7 +14,8 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from intelforge.core.errors import OUTCOMES
-from intelforge.core.settings import ENV_PREFIX, FILE_NAME, Settings
+from intelforge.core.settings import ENV_PREFIX, Settings
+from intelforge.core.settings_file import FILE_NAME
 from intelforge.interfaces.cli.main import build_app
 from intelforge.interfaces.cli.schema import OUTPUTS, ErrorOutput
 

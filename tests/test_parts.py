@@ -15,7 +15,7 @@ from intelforge.core.clock import utc_now
 from intelforge.core.errors import ConfigError, ErrorCode, ModelError, StorageError
 from intelforge.core.model_reports import Profile, Skill, Trial
 from intelforge.core.search import SearchRequest
-from intelforge.core.settings import load_settings
+from intelforge.core.settings_file import load_settings
 from intelforge.index.embedders.cache import CacheCounts
 from intelforge.models.endpoint import Limits
 from intelforge.models.gateway import Options

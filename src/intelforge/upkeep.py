@@ -28,7 +28,7 @@ from intelforge.core.reports import (
     Verification,
     VersionStatus,
 )
-from intelforge.core.settings import HIDDEN, without_secrets
+from intelforge.core.url_secrets import HIDDEN, without_secrets
 from intelforge.index.protocol import Tunable
 from intelforge.parts import Parts
 

@@ -12,7 +12,8 @@ from typing import Final
 
 from intelforge.core.errors import IntelForgeError, ModelError
 from intelforge.core.reports import BuildReason, IndexState, IndexVersion
-from intelforge.core.settings import Settings, without_mark, without_secrets
+from intelforge.core.settings import Settings
+from intelforge.core.url_secrets import without_mark, without_secrets
 from intelforge.index.protocol import Embedder, VectorStore
 from intelforge.store.database import Database
 from intelforge.store.index_versions import IndexVersions

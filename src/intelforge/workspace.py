@@ -30,13 +30,8 @@ from intelforge.core.reports import (
     SyncReport,
 )
 from intelforge.core.search import SearchRequest, SearchResult
-from intelforge.core.settings import (
-    FILE_NAME,
-    Settings,
-    describe_settings,
-    find_workspace,
-    load_settings,
-)
+from intelforge.core.settings import Settings
+from intelforge.core.settings_file import FILE_NAME, describe_settings, find_workspace, load_settings
 from intelforge.core.values import EVERYONE, Answer, Source
 from intelforge.index.protocol import Embedder
 from intelforge.index.query import legible

@@ -4,7 +4,8 @@ import pytest
 
 from intelforge.core.current_settings import CurrentSettings
 from intelforge.core.errors import ConfigError
-from intelforge.core.settings import FILE_NAME, Settings, load_settings, without_mark, without_secrets
+from intelforge.core.settings import Settings
+from intelforge.core.settings_file import FILE_NAME, load_settings
 
 
 @pytest.fixture
@@ -40,19 +41,3 @@ def test_what_another_wrote_to_the_file_is_followed_for_the_index_alone(
     current.follow()
     assert current.now.index == Settings.model_fields["index"].default
     assert "index" not in current.origins
-
-
-@pytest.mark.parametrize(
-    ("url", "kept", "opened"),
-    [
-        ("lancedb:.intelforge/index", "lancedb:.intelforge/index", "lancedb:.intelforge/index"),
-        ("postgresql://me:pw@host/db", "postgresql://me:***@host/db", "postgresql://me@host/db"),
-        ("postgresql://me@host/db?sslmode=require", "postgresql://me@host/db?sslmode=require", None),
-        ("postgresql://host/db?password=pw&a=b", "postgresql://host/db?password=***&a=b", "postgresql://host/db?a=b"),
-        ("weaviate://k3y@host:8080", "weaviate://***@host:8080", "weaviate://host:8080"),
-        ("qdrant://host:6333", "qdrant://host:6333", None),
-    ],
-)
-def test_a_url_is_kept_without_its_secrets(url: str, kept: str, opened: str | None) -> None:
-    assert without_secrets(url) == kept
-    assert without_mark(kept) == (opened or url)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from intelforge.core.errors import ConfigError
-from intelforge.core.settings import FILE_NAME, Settings, load_settings, write_setting
+from intelforge.core.settings import Settings
+from intelforge.core.settings_file import FILE_NAME, load_settings, write_setting
 
 FOLLOWED: Final = ("index", "embedder")
 """settings that are read again while a workspace is open; the others hold until it is closed"""

@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 from intelforge.core.errors import BackendError, ConfigError
 from intelforge.core.registry import backends, load_backend, scheme_of
-from intelforge.core.settings import REFERENCE, SECRET_STORES
+from intelforge.core.settings import SECRET_STORES
+from intelforge.core.url_secrets import REFERENCE
 
 SERVICE: Final = "intelforge"
 LARGEST: Final = 64 * 1024

@@ -45,7 +45,7 @@ class Backend:
 
 def load_backend() -> Backend:
     """The real one."""
-    from intelforge.core.settings import find_workspace, write_setting
+    from intelforge.core.settings_file import find_workspace, write_setting
     from intelforge.workspace import Workspace, list_models, pull_model, recommend_model
 
     return Backend(

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import redis.asyncio as client
 from redis.exceptions import RedisError
 
-from intelforge.core.settings import without_secrets
+from intelforge.core.url_secrets import without_secrets
 from intelforge.models.response_cache.protocol import Question
 
 Result = TypeVar("Result")

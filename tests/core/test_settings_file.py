@@ -4,14 +4,7 @@ from pathlib import Path
 import pytest
 
 from intelforge.core.errors import ConfigError, NotFoundError
-from intelforge.core.settings import (
-    FILE_NAME,
-    describe_settings,
-    find_workspace,
-    load_settings,
-    without_secrets,
-    write_setting,
-)
+from intelforge.core.settings_file import FILE_NAME, describe_settings, find_workspace, load_settings, write_setting
 
 
 def test_flags_win_over_the_environment_and_that_over_the_file_and_each_tells_its_origin(tmp_path: Path) -> None:
@@ -118,17 +111,3 @@ def test_an_unknown_name_is_placed_in_its_file_and_may_be_deleted(tmp_path: Path
     (tmp_path / FILE_NAME).write_text("nope = 1\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=rf"'nope' \(in {tmp_path}.*delete that line"):
         write_setting(tmp_path, "workers", "2")
-
-
-@pytest.mark.parametrize(
-    ("given", "shown"),
-    [
-        ("postgresql://me:${secret:db}@h/d", "postgresql://me:${secret:db}@h/d"),
-        ("postgresql://me:pw@h/d", "postgresql://me:***@h/d"),
-        ("postgresql://me:pw${secret:db}@h/d", "postgresql://me:***@h/d"),
-        ("qdrant://h?api_key=${secret:index}&x=1", "qdrant://h?api_key=${secret:index}&x=1"),
-        ("qdrant://h?api_key=pw&x=1", "qdrant://h?api_key=***&x=1"),
-    ],
-)
-def test_the_name_of_a_secret_may_be_shown_and_kept(given: str, shown: str) -> None:
-    assert without_secrets(given) == shown
