@@ -11,7 +11,8 @@ import pytest
 
 from intelforge import Workspace
 from intelforge.core.errors import BackendError, ConfigError, InvalidInputError, NotFoundError, StorageError
-from intelforge.core.reports import BuildReason, IndexState, Progress, Stage
+from intelforge.core.index_reports import BuildReason, IndexState
+from intelforge.core.reports import Progress, Stage
 from intelforge.index.lancedb import LanceStore
 from intelforge.testing.embedding_server import EmbeddingServer
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from intelforge.core.accounting import on_behalf_of
 from intelforge.core.chat import Accounting, ChatRequest, ChatResponse, Embedded, ModelName, StreamEvent
 from intelforge.core.errors import ErrorCode, InvalidInputError, ModelError, NotFoundError
+from intelforge.core.model_reports import ModelCheck
 from intelforge.core.registry import scheme_of
-from intelforge.core.reports import ModelCheck
 from intelforge.models.targets import ROUTER, SCRIPTED, split_chain
 from intelforge.parts import Parts
 from intelforge.refine.tokens import token_counter

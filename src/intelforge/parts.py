@@ -15,8 +15,8 @@ import httpx2
 from intelforge.collect.protocol import Collector
 from intelforge.collect.registry import open_collector
 from intelforge.core.errors import ErrorCode, IntelForgeError, StorageError
+from intelforge.core.model_reports import ModelCheck
 from intelforge.core.registry import load_backend
-from intelforge.core.reports import ModelCheck
 from intelforge.core.settings import Settings
 from intelforge.core.values import Source
 from intelforge.index.embedders.cache import EmbeddingCache

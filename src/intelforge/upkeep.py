@@ -15,19 +15,19 @@ from intelforge.core.errors import (
     NotFoundError,
     StorageError,
 )
-from intelforge.core.registry import load_backend
-from intelforge.core.reports import (
+from intelforge.core.index_reports import (
     BuildReason,
     BuildReport,
     IndexState,
     IndexStats,
     IndexVersion,
-    Progress,
     Transfer,
     Tuning,
     Verification,
     VersionStatus,
 )
+from intelforge.core.registry import load_backend
+from intelforge.core.reports import Progress
 from intelforge.core.url_secrets import HIDDEN, without_secrets
 from intelforge.index.protocol import Tunable
 from intelforge.parts import Parts

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from intelforge.core.errors import IntelForgeError, ModelError
-from intelforge.core.reports import BuildReason, IndexState, IndexVersion
+from intelforge.core.index_reports import BuildReason, IndexState, IndexVersion
 from intelforge.core.settings import Settings
 from intelforge.core.url_secrets import without_mark, without_secrets
 from intelforge.index.protocol import Embedder, VectorStore

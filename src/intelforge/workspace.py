@@ -16,19 +16,8 @@ from intelforge.core.chat import Accounting
 from intelforge.core.clock import new_id
 from intelforge.core.current_settings import CurrentSettings
 from intelforge.core.errors import InvalidInputError, NotFoundError, StorageError
-from intelforge.core.model_reports import ModelRecommendation, Preference
-from intelforge.core.reports import (
-    Check,
-    ModelCheck,
-    ModelInfo,
-    Progress,
-    SettingValue,
-    Shown,
-    SourceStatus,
-    Stage,
-    Status,
-    SyncReport,
-)
+from intelforge.core.model_reports import ModelCheck, ModelInfo, ModelRecommendation, Preference
+from intelforge.core.reports import Check, Progress, SettingValue, Shown, SourceStatus, Stage, Status, SyncReport
 from intelforge.core.search import SearchRequest, SearchResult
 from intelforge.core.settings import Settings
 from intelforge.core.settings_file import FILE_NAME, describe_settings, find_workspace, load_settings

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from intelforge.core.index_reports import IndexState, IndexVersion
 from intelforge.core.registry import load_backend
-from intelforge.core.reports import IndexState, IndexVersion
 from intelforge.index.protocol import VectorStore
 from intelforge.ingest.batch import Batch
 from intelforge.ingest.build import Build

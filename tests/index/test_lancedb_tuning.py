@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from intelforge.core.reports import Tuning
+from intelforge.core.index_reports import Tuning
 from intelforge.core.values import Attributes
 from intelforge.index import lancedb_tuning
 from intelforge.index.lancedb import VECTORS, LanceStore, open_store

@@ -5,7 +5,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from intelforge.core.reports import ModelCheck
+from intelforge.core.model_reports import ModelCheck
 from intelforge.models.gateway import Gateway
 from intelforge.models.ledger import Ledger, MemoryLedgerStore
 from intelforge.security.egress import Egress

@@ -4,7 +4,7 @@ from typing import Protocol
 import pytest
 
 from intelforge.core.errors import BusyError
-from intelforge.core.reports import BuildReason, IndexState
+from intelforge.core.index_reports import BuildReason, IndexState
 from intelforge.store.database import Database
 from intelforge.store.index_versions import IndexVersions
 from intelforge.store.standings import Standings

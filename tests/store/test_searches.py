@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from intelforge.core.reports import Latency
+from intelforge.core.index_reports import Latency
 from intelforge.core.search import SearchPlan
 from intelforge.store.database import Database
 from intelforge.store.searches import KEPT, SLOW_KEPT, Search, Searches

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from intelforge.core.errors import StorageError
-from intelforge.core.reports import BuildReason
+from intelforge.core.index_reports import BuildReason
 from intelforge.core.values import Source, SourceKind
 from intelforge.store.database import Database
 from intelforge.store.documents import Documents

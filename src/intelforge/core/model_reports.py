@@ -1,8 +1,48 @@
-"""What is told of language models: facts, what was measured, which fits, how fast they are."""
+"""What is told of models: whether they are here and can be reached, facts, measurements, and which fits."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """A local embedding model and whether its weights are here."""
+
+    name: str
+    dimensions: int
+    max_tokens: int
+    present: bool
+    path: str = ""
+    size_bytes: int = 0
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCheck:
+    """What was found when a language model was looked at. `null` where it could not be told."""
+
+    name: str
+    """`provider:name`"""
+    reachable: bool | None = None
+    authorised: bool | None = None
+    """the key is taken, or none is wanted"""
+    present: bool | None = None
+    """the provider has this model"""
+    local: bool = False
+    """on this machine"""
+    tools: bool | None = None
+    """calls tools by itself; others do in JSON"""
+    json_schema: bool | None = None
+    """is held to JSON schemas by its provider; others are asked in words, and checked"""
+    images: bool | None = None
+    seconds: float = 0.0
+    problem: str = ""
+    hint: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.problem
 
 
 class Skill(StrEnum):

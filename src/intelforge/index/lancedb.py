@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from intelforge.core.errors import BusyError, ErrorCode, InvalidInputError, StorageError
-from intelforge.core.reports import Tuning
+from intelforge.core.index_reports import Tuning
 from intelforge.core.values import Attributes, Chunk
 from intelforge.index.analysis import quoted_phrases, terms
 from intelforge.index.lancedb_errors import translated

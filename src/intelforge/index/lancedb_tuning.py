@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from intelforge.core.reports import Candidate, Tuning
+from intelforge.core.index_reports import Candidate, Tuning
 from intelforge.index.protocol import Vectors
 
 if TYPE_CHECKING:

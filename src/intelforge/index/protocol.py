@@ -13,7 +13,7 @@ from typing import Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from intelforge.core.reports import Tuning
+from intelforge.core.index_reports import Tuning
 from intelforge.core.values import Attributes, Chunk
 
 Vectors = NDArray[np.float32]

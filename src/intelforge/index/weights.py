@@ -20,7 +20,7 @@ import httpx2
 import platformdirs
 
 from intelforge.core.errors import ErrorCode, IntelForgeError, ModelError, StorageError
-from intelforge.core.reports import ModelInfo
+from intelforge.core.model_reports import ModelInfo
 
 Report = Callable[[int, int], None]
 """Told bytes here and bytes in all while weights come in."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from intelforge.core.errors import ErrorCode, InvalidInputError, NotFoundError, StorageError
-from intelforge.core.reports import Progress, Stage, Transfer
+from intelforge.core.index_reports import Transfer
+from intelforge.core.reports import Progress, Stage
 from intelforge.core.values import Chunk
 from intelforge.index.protocol import Vectors, VectorStore
 from intelforge.ingest.index import LEASE

@@ -9,7 +9,7 @@ import httpx2
 
 from intelforge.core.chat import Accounting, ChatRequest, Message, Role
 from intelforge.core.errors import EgressError, ErrorCode, IntelForgeError, ModelError
-from intelforge.core.reports import ModelCheck
+from intelforge.core.model_reports import ModelCheck
 from intelforge.models.failures import Failure, ProviderError
 from intelforge.models.key_binding import bound_client
 from intelforge.models.protocol import Abilities, LanguageModel

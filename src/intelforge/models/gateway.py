@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx2
 
 from intelforge.core.errors import BackendError, ConfigError, ErrorCode, ModelError
+from intelforge.core.model_reports import ModelCheck
 from intelforge.core.registry import backends, load_backend
-from intelforge.core.reports import ModelCheck
 from intelforge.models.checking import Checker, unopened
 from intelforge.models.endpoint import Endpoint, Limits
 from intelforge.models.gateway_model import Behaviour, Candidate, GatewayModel, Lent

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, false, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from intelforge.core.reports import IndexState
+from intelforge.core.index_reports import IndexState
 from intelforge.core.values import Attributes, Chunk, Document, ItemState
 from intelforge.store.database import Database
 from intelforge.store.items import slices

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from intelforge.core.clock import Clock, utc_now
 from intelforge.core.errors import BusyError, ErrorCode, NotFoundError, StorageError
-from intelforge.core.reports import BuildReason, IndexState, IndexVersion
+from intelforge.core.index_reports import BuildReason, IndexState, IndexVersion
 from intelforge.store.database import Database
 from intelforge.store.tables import FactRow, IndexVersionRow, StandingRow
 

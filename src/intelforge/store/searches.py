@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import delete, func, insert, select
 
-from intelforge.core.reports import Latency, SlowSearch
+from intelforge.core.index_reports import Latency, SlowSearch
 from intelforge.core.search import SearchPlan
 from intelforge.store.database import Database
 from intelforge.store.tables import SearchRow

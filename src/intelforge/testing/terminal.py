@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intelforge.core.errors import IntelForgeError, NotFoundError
-from intelforge.core.model_reports import FittingModel, ModelRecommendation, Preference
-from intelforge.core.reports import ModelInfo, Progress, Stage
+from intelforge.core.model_reports import FittingModel, ModelInfo, ModelRecommendation, Preference
+from intelforge.core.reports import Progress, Stage
 from intelforge.interfaces.cli.backend import Backend
 from intelforge.interfaces.cli.main import run
 from intelforge.testing.modelling import fitting, recommendation

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from intelforge.core.reports import (
+from intelforge.core.index_reports import (
     BuildReason,
     BuildReport,
     Candidate,
@@ -14,14 +14,13 @@ from intelforge.core.reports import (
     IndexStats,
     IndexVersion,
     Latency,
-    Progress,
     SlowSearch,
-    Stage,
     Transfer,
     Tuning,
     Verification,
     VersionStatus,
 )
+from intelforge.core.reports import Progress, Stage
 from intelforge.core.search import SearchPlan
 
 if TYPE_CHECKING:

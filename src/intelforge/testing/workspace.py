@@ -10,17 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 from intelforge.core.accounting import NOBODY
 from intelforge.core.chat import Accounting
 from intelforge.core.errors import NotFoundError
-from intelforge.core.reports import (
-    Check,
-    ModelCheck,
-    Progress,
-    SettingValue,
-    Shown,
-    SourceStatus,
-    Stage,
-    Status,
-    SyncReport,
-)
+from intelforge.core.model_reports import ModelCheck
+from intelforge.core.reports import Check, Progress, SettingValue, Shown, SourceStatus, Stage, Status, SyncReport
 from intelforge.core.search import SearchRequest, SearchResult
 from intelforge.core.values import (
     EVERYONE,

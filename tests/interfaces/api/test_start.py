@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from intelforge.core.errors import StorageError
-from intelforge.core.reports import ModelCheck
+from intelforge.core.model_reports import ModelCheck
 from intelforge.interfaces.api.start import looking
 
 UNWELL = ModelCheck(name="openai:x", problem="openai:x needs a key", hint="export OPENAI_API_KEY=…")

@@ -1,4 +1,4 @@
-from intelforge.core.reports import ModelCheck
+from intelforge.core.model_reports import ModelCheck
 from intelforge.testing.terminal import Terminal
 
 FINE = ModelCheck(name="ollama:qwen3:8b", reachable=True, authorised=True, present=True, local=True, tools=True)

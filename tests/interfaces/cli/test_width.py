@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console, RenderableType
 
 from intelforge.core.costs import Budget, BudgetStatus, Scope
-from intelforge.core.model_reports import Preference
-from intelforge.core.reports import IndexState, IndexStats, Latency, ModelCheck, SourceStatus
+from intelforge.core.index_reports import IndexState, IndexStats, Latency
+from intelforge.core.model_reports import ModelCheck, Preference
+from intelforge.core.reports import SourceStatus
 from intelforge.core.routing import Estimate
 from intelforge.core.values import ItemState, SourceKind
 from intelforge.interfaces.cli.cost_tables import render_budgets, render_costs

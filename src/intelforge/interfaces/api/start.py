@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from intelforge.core.errors import IntelForgeError
-from intelforge.core.reports import ModelCheck
+from intelforge.core.model_reports import ModelCheck
 
 LOG: Final = logging.getLogger("intelforge.serve")
 """goes to standard error unless the program that serves has set it up otherwise"""

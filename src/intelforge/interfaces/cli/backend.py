@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from intelforge.core.model_reports import ModelRecommendation, Preference
-from intelforge.core.reports import ModelInfo, Progress
+from intelforge.core.model_reports import ModelInfo, ModelRecommendation, Preference
+from intelforge.core.reports import Progress
 
 if TYPE_CHECKING:
     from intelforge.workspace import Workspace

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from intelforge.core.errors import ErrorCode, IntelForgeError
-from intelforge.core.reports import ModelInfo, Progress, Stage, SyncReport
+from intelforge.core.model_reports import ModelInfo
+from intelforge.core.reports import Progress, Stage, SyncReport
 from intelforge.core.values import Answer
 from intelforge.interfaces.cli.backend import Backend
 from intelforge.interfaces.cli.demo_folder import claim_folder, write_readmes

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from intelforge.core.reports import (
+from intelforge.core.index_reports import (
     BuildReport,
     IndexStats,
     Latency,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from intelforge.core.reports import BuildReport
+from intelforge.core.index_reports import BuildReport
 from intelforge.interfaces.cli.confirming import DryRun, Yes, confirm
 from intelforge.interfaces.cli.index_tables import (
     render_built,

@@ -11,24 +11,25 @@ from typing import Self
 
 from intelforge.core.cost_report import CostReport
 from intelforge.core.costs import Budget, BudgetStatus
-from intelforge.core.model_reports import BenchReport, ModelCard, ModelRecommendation, Profile, SimilarityCheck
-from intelforge.core.reports import (
+from intelforge.core.index_reports import (
     BuildReport,
-    Check,
     IndexStats,
     IndexVersion,
-    ModelCheck,
-    ModelInfo,
-    SettingValue,
-    Shown,
-    SourceStatus,
-    Status,
-    SyncReport,
     Transfer,
     Tuning,
     Verification,
     VersionStatus,
 )
+from intelforge.core.model_reports import (
+    BenchReport,
+    ModelCard,
+    ModelCheck,
+    ModelInfo,
+    ModelRecommendation,
+    Profile,
+    SimilarityCheck,
+)
+from intelforge.core.reports import Check, SettingValue, Shown, SourceStatus, Status, SyncReport
 from intelforge.core.routing import Replay, RouterStatus
 from intelforge.core.search import SearchResult
 from intelforge.core.values import Answer, Source

@@ -7,7 +7,7 @@ import typer
 from rich.text import Text
 
 from intelforge.core.errors import InvalidInputError, NotFoundError
-from intelforge.core.reports import ModelInfo
+from intelforge.core.model_reports import ModelInfo
 from intelforge.interfaces.cli import catalogue
 from intelforge.interfaces.cli import models as language_models
 from intelforge.interfaces.cli.sanitize import one_line

@@ -8,16 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from intelforge.core.reports import (
-    Check,
-    ModelCheck,
-    ModelInfo,
-    SettingValue,
-    SourceStatus,
-    Status,
-    SyncReport,
-    VersionStatus,
-)
+from intelforge.core.index_reports import VersionStatus
+from intelforge.core.model_reports import ModelCheck, ModelInfo
+from intelforge.core.reports import Check, SettingValue, SourceStatus, Status, SyncReport
 from intelforge.core.values import Failure, ItemState, Source
 from intelforge.interfaces.cli.sanitize import one_line, place
 from intelforge.interfaces.cli.wording import amount, counts, duration
