@@ -14,6 +14,7 @@ from intelforge.index.memory import MemoryStore
 from intelforge.index.pgvector import PgvectorStore, open_store
 from intelforge.index.pgvector_errors import translated
 from intelforge.index.protocol import Filter, Held
+from intelforge.index.store_rules import K1
 
 
 def chunk(name: str, text: str) -> Chunk:
@@ -53,8 +54,8 @@ async def test_a_word_counts_as_often_as_it_stands_there(store: PgvectorStore) -
     padding = [" ".join(f"filler{number}" for number in range(255 - each)) for each in times]
     await store.add([chunk(f"t{n}", "tiger " * n + rest) for n, rest in zip(times, padding, strict=True)])
     scores = [hit.score for hit in reversed(await store.search("tiger", limit=10))]
-    lowest = scores[0] * (1 + pgvector.K1)
-    assert [lowest / score for score in scores] == pytest.approx([(n + pgvector.K1) / n for n in times], rel=1e-4)
+    lowest = scores[0] * (1 + K1)
+    assert [lowest / score for score in scores] == pytest.approx([(n + K1) / n for n in times], rel=1e-4)
 
 
 async def test_the_approximate_index_finds_the_few_that_are_admitted(

@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from intelforge.core.errors import BackendError, InvalidInputError, StorageError
+from intelforge.core.errors import BackendError, StorageError
 from intelforge.core.values import Attributes, Chunk
 from intelforge.index.chroma_client import Folder, Service
 from intelforge.index.protocol import (
@@ -28,18 +28,25 @@ from intelforge.index.protocol import (
     Held,
     Scored,
     Vectors,
-    folder_of_version,
     name_of_version,
 )
-from intelforge.index.server_url import read_server, wrong_dimensions
+from intelforge.index.server_url import Server, read_place, wrong_dimensions
 from intelforge.index.sqlite_text import TextIndex
+from intelforge.index.store_rules import (
+    K1,
+    B,
+    admits_nothing,
+    check_limit,
+    check_vectors,
+    document_of,
+    held_by_document,
+    ranked,
+)
 from intelforge.index.words import label_key, query_phrases, query_words, words
 
 CHUNKS: Final = "intelforge_chunks"
 VECTORS: Final = "intelforge_vectors"
 PORT: Final = 8000
-K1: Final = 1.2
-B: Final = 0.75
 BATCH: Final = 1000
 """rows sent or asked for at once"""
 MATCHES: Final = 500
@@ -56,15 +63,12 @@ def open_store(url: str, *, root: Path, version: int = 1, secrets: Mapping[str, 
     Raises ConfigError or InvalidInputError for a URL that names neither, BackendError when a folder is named and
     chromadb is missing.
     """
-    rest = url.partition(":")[2]
-    if not rest:
-        raise InvalidInputError(f"{url!r} names no server", hint="write it as chroma://HOST:8000 or chroma:FOLDER")
-    if rest.startswith("//"):
-        return ChromaStore(Service(read_server(url, port=PORT, secrets=secrets)), version=version)
+    place = read_place(url, root=root, port=PORT, version=version, secrets=secrets)
+    if isinstance(place, Server):
+        return ChromaStore(Service(place), version=version)
     if importlib.util.find_spec("chromadb") is None:
         raise BackendError("the 'chroma' backend needs the package chromadb", hint="pip install 'intelforge[chroma]'")
-    folder = folder_of_version(root / Path(rest).expanduser(), version)
-    return ChromaStore(Folder(folder / "chroma"), TextIndex(folder / "words.sqlite"))
+    return ChromaStore(Folder(place / "chroma"), TextIndex(place / "words.sqlite"))
 
 
 class ChromaStore:
@@ -102,8 +106,7 @@ class ChromaStore:
         await self._upsert(self._chunks, list(last), np.stack([_direction(key) for key in last]), about, texts)
 
     async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors, about: About = NOTHING_KNOWN) -> None:
-        if len(chunk_ids) != len(vectors):
-            raise InvalidInputError(f"{len(chunk_ids)} chunks were given {len(vectors)} vectors")
+        check_vectors(chunk_ids, vectors)
         if not len(chunk_ids):
             return
         async with self._making:
@@ -145,9 +148,8 @@ class ChromaStore:
             await self._client.call(name, "delete", where={"document": {"$in": sorted(set(document_ids))}})
 
     async def search(self, query: "str | Vectors", *, limit: int, where: Filter = EVERYTHING) -> list[Scored]:
-        if limit < 1:
-            raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
-        if not all(where.any_of) or where.documents == frozenset():
+        check_limit(limit)
+        if admits_nothing(where):
             return []
         if not isinstance(query, str):
             hits = await self._nearest(query, limit, where)
@@ -155,7 +157,7 @@ class ChromaStore:
             hits = await asyncio.to_thread(self._text.search, query, limit=limit, where=where)
         else:
             hits = await self._holding(query, where)
-        return sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
+        return ranked(hits, limit)
 
     async def vectors(self, chunk_ids: Collection[str]) -> Mapping[str, Vectors]:
         ids, found = list(chunk_ids), dict[str, Vectors]()
@@ -177,11 +179,11 @@ class ChromaStore:
         counts = {self._chunks: Counter[str](), self._vectors: Counter[str]()}
         for name in self._names:
             async for page in self._client.pages(name, where=None, include=[]):
-                counts[name].update(key.rpartition(":")[0] for key in page["ids"])
+                counts[name].update(document_of(key) for key in page["ids"])
         if self._text:
             counts[self._chunks] = Counter(await asyncio.to_thread(self._text.inventory))
         chunks, vectors = counts[self._chunks], counts[self._vectors]
-        return {key: Held(chunks[key], vectors[key]) for key in chunks.keys() | vectors.keys()}
+        return held_by_document(chunks, vectors)
 
     async def maintain(self) -> None:
         """Chroma folds what is written on its own."""
@@ -226,7 +228,7 @@ class ChromaStore:
         if len(found["ids"][0]) < count and where != EVERYTHING:
             return await self._scanned(query, where)
         pairs = zip(found["ids"][0], found["distances"][0], strict=True)
-        return [Scored(key, key.rpartition(":")[0], 1 - distance) for key, distance in pairs]
+        return [Scored(key, document_of(key), 1 - distance) for key, distance in pairs]
 
     async def _scanned(self, query: Vectors, where: Filter) -> list[Scored]:
         """All that is admitted, exactly: Chroma's graph gives up before it has met the few that pass a filter."""
@@ -234,7 +236,7 @@ class ChromaStore:
         async for page in self._client.pages(self._vectors, where=_where(where), include=["embeddings"]):
             cosines = np.asarray(page["embeddings"], np.float32) @ query
             pairs = zip(page["ids"], cosines.tolist(), strict=True)
-            hits += [Scored(key, key.rpartition(":")[0], cosine) for key, cosine in pairs]
+            hits += [Scored(key, document_of(key), cosine) for key, cosine in pairs]
         return hits
 
     async def _holding(self, query: str, where: Filter) -> list[Scored]:
@@ -250,7 +252,7 @@ class ChromaStore:
         scores = {key: _bm25(Counter(text), len(text) / average, wanted, rarity) for key, text in held.items()}
         bonus = max(scores.values(), default=0.0)
         lifted = {key for texts in found[len(asked) :] for key in texts}
-        return [Scored(key, key.rpartition(":")[0], scores[key] + bonus * (key in lifted)) for key in held]
+        return [Scored(key, document_of(key), scores[key] + bonus * (key in lifted)) for key in held]
 
     async def _having(self, sequence: Sequence[str], where: Filter) -> dict[str, str]:
         rows = self._client.call(
@@ -277,7 +279,7 @@ def _direction(chunk_id: str) -> Vectors:
 
 
 def _metadata(chunk_id: str, about: About) -> dict[str, Any]:
-    document_id = chunk_id.rpartition(":")[0]
+    document_id = document_of(chunk_id)
     attributes = about.get(document_id, Attributes())
     return {
         "document": document_id,

@@ -21,6 +21,7 @@ from intelforge.index.faiss_vectors import FaissVectors, check_installed, state
 from intelforge.index.protocol import EVERYTHING, NOTHING_KNOWN, About, Filter, Held, Scored, Vectors, folder_of_version
 from intelforge.index.server_url import wrong_dimensions
 from intelforge.index.sqlite_text import TextIndex, know
+from intelforge.index.store_rules import check_limit, check_vectors, document_of
 
 
 def open_store(url: str, *, root: Path, version: int = 1, secrets: Mapping[str, str] | None = None) -> "FaissStore":
@@ -57,8 +58,7 @@ class FaissStore:
             await asyncio.to_thread(self._text.add, chunks, about)
 
     async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors, about: About = NOTHING_KNOWN) -> None:
-        if len(chunk_ids) != len(vectors):
-            raise InvalidInputError(f"{len(chunk_ids)} chunks were given {len(vectors)} vectors")
+        check_vectors(chunk_ids, vectors)
         if len(chunk_ids):
             await asyncio.to_thread(self._add_vectors, chunk_ids, vectors, about)
 
@@ -71,8 +71,7 @@ class FaissStore:
             await asyncio.to_thread(self._text.delete, document_ids)
 
     async def search(self, query: "str | Vectors", *, limit: int, where: Filter = EVERYTHING) -> list[Scored]:
-        if limit < 1:
-            raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
+        check_limit(limit)
         if isinstance(query, str):
             return await asyncio.to_thread(self._text.search, query, limit=limit, where=where)
         return await asyncio.to_thread(self._nearest, query, limit, where)
@@ -104,10 +103,10 @@ class FaissStore:
         kept = np.asarray(vectors, np.float16)
         with self._text.writing() as connection:
             _set_dimensions(connection, kept.shape[1], str(self._folder))
-            numbers = know(connection, (chunk_id.rpartition(":")[0] for chunk_id in last), about)
+            numbers = know(connection, (document_of(chunk_id) for chunk_id in last), about)
             connection.executemany(
                 "INSERT OR REPLACE INTO vectors (id, document, vector) VALUES (?, ?, ?)",
-                [(key, numbers[key.rpartition(":")[0]], kept[row].tobytes()) for key, row in last.items()],
+                [(key, numbers[document_of(key)], kept[row].tobytes()) for key, row in last.items()],
             )
 
     def _nearest(self, query: Vectors, limit: int, where: Filter) -> list[Scored]:

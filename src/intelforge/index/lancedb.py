@@ -35,6 +35,7 @@ from intelforge.index.lancedb_tuning import maintain_vectors, tune, tuned, tunin
 from intelforge.index.protocol import EVERYTHING, NOTHING_KNOWN, About, Filter, Held, Scored, Vectors, folder_of_version
 from intelforge.index.server_url import wrong_dimensions
 from intelforge.index.spelling import likeliest
+from intelforge.index.store_rules import check_limit, check_vectors, document_of, held_by_document, ranked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -108,8 +109,7 @@ class LanceStore:
         await self._upsert(CHUNKS, rows)
 
     async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors, about: About = NOTHING_KNOWN) -> None:
-        if len(chunk_ids) != len(vectors):
-            raise InvalidInputError(f"{len(chunk_ids)} chunks were given {len(vectors)} vectors")
+        check_vectors(chunk_ids, vectors)
         if len(chunk_ids):
             await self._upsert(VECTORS, vector_rows(chunk_ids, vectors, about))
 
@@ -132,8 +132,7 @@ class LanceStore:
                 await self._write(partial(table.delete, where))
 
     async def search(self, query: "str | Vectors", *, limit: int, where: Filter = EVERYTHING) -> list[Scored]:
-        if limit < 1:
-            raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
+        check_limit(limit)
         with translated(self._folder):
             if isinstance(query, str):
                 return await self._search_text(query, limit, filter_sql(where))
@@ -152,7 +151,7 @@ class LanceStore:
             table = await self._table(VECTORS) if chunk_ids else None
             if table is None:
                 return found
-            documents = among("document_id", {chunk_id.rpartition(":")[0] for chunk_id in chunk_ids})
+            documents = among("document_id", {document_of(chunk_id) for chunk_id in chunk_ids})
             where = f"{documents} AND {among('id', chunk_ids)}"
             rows = await table.query().where(where).select(["id", "vector"]).to_arrow()
         matrix = [np.asarray(vector, np.float32) for vector in rows["vector"].to_numpy(zero_copy_only=False)]
@@ -165,7 +164,7 @@ class LanceStore:
 
     async def inventory(self) -> Mapping[str, Held]:
         chunks, vectors = [await self._by_document(name) for name in (CHUNKS, VECTORS)]
-        return {key: Held(chunks[key], vectors[key]) for key in chunks.keys() | vectors.keys()}
+        return held_by_document(chunks, vectors)
 
     async def maintain(self) -> None:
         for name in (CHUNKS, VECTORS):
@@ -208,7 +207,7 @@ class LanceStore:
         bonus = max(hit.score for hit in (*found, *held.values()))
         scores = {hit.chunk_id: hit for hit in (*held.values(), *found)}
         lifted = [Scored(key, hit.document_id, hit.score + bonus * (key in held)) for key, hit in scores.items()]
-        return sorted(lifted, key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
+        return ranked(lifted, limit)
 
     async def _search_vector(self, query: Vectors, limit: int, where: str) -> list[Scored]:
         table = await self._table(VECTORS)

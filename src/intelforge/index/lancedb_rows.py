@@ -8,6 +8,7 @@ import numpy as np
 from intelforge.core.values import Attributes, Chunk
 from intelforge.index.analysis import terms_text
 from intelforge.index.protocol import About, Vectors
+from intelforge.index.store_rules import document_of
 from intelforge.index.words import label_key
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def vector_rows(chunk_ids: Sequence[str], vectors: Vectors, about: About) -> "pa
 
     last = {chunk_id: row for row, chunk_id in enumerate(chunk_ids)}
     kept = np.ascontiguousarray(vectors[list(last.values())], np.float16)
-    document_ids = [chunk_id.rpartition(":")[0] for chunk_id in last]
+    document_ids = [document_of(chunk_id) for chunk_id in last]
     columns = {
         "id": pa.array(list(last), pa.string()),
         "document_id": pa.array(document_ids, pa.string()),

@@ -9,15 +9,12 @@ from typing import Self
 
 import numpy as np
 
-from intelforge.core.errors import InvalidInputError
 from intelforge.core.values import Attributes, Chunk
 from intelforge.index.analysis import STOP_WORDS, quoted_phrases, terms
 from intelforge.index.protocol import EVERYTHING, NOTHING_KNOWN, About, Filter, Held, Scored, Vectors
 from intelforge.index.server_url import wrong_dimensions
 from intelforge.index.spelling import likeliest
-
-K1 = 1.2
-B = 0.75
+from intelforge.index.store_rules import K1, B, check_limit, check_vectors, document_of, held_by_document
 
 
 def open_store(
@@ -41,8 +38,7 @@ class MemoryStore:
         self._about |= about
 
     async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors, about: About = NOTHING_KNOWN) -> None:
-        if len(chunk_ids) != len(vectors):
-            raise InvalidInputError(f"{len(chunk_ids)} chunks were given {len(vectors)} vectors")
+        check_vectors(chunk_ids, vectors)
         for held in self._vectors.values():
             if len(chunk_ids) and len(held) != vectors.shape[1]:
                 raise wrong_dimensions("memory:", len(held), vectors.shape[1])
@@ -59,8 +55,7 @@ class MemoryStore:
         self._vectors = {key: value for key, value in self._vectors.items() if document_of(key) not in gone}
 
     async def search(self, query: "str | Vectors", *, limit: int, where: Filter = EVERYTHING) -> list[Scored]:
-        if limit < 1:
-            raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
+        check_limit(limit)
         scores = self._bm25(query) if isinstance(query, str) else self._cosine(query)
         admitted = [entry for entry in scores.items() if self._admits(where, entry[0])]
         best = sorted(admitted, key=lambda entry: (-entry[1], entry[0]))[:limit]
@@ -80,7 +75,7 @@ class MemoryStore:
     async def inventory(self) -> Mapping[str, Held]:
         chunks = Counter(map(document_of, self._terms))
         vectors = Counter(map(document_of, self._vectors))
-        return {key: Held(chunks[key], vectors[key]) for key in chunks.keys() | vectors.keys()}
+        return held_by_document(chunks, vectors)
 
     async def maintain(self) -> None:
         """Nothing is deferred, so there is nothing to do."""
@@ -128,11 +123,6 @@ class MemoryStore:
             if len(vector) != len(query):
                 raise wrong_dimensions("memory:", len(vector), len(query))
         return {chunk_id: float(vector @ query) for chunk_id, vector in self._vectors.items()}
-
-
-def document_of(chunk_id: str) -> str:
-    """`<document id>:<ordinal>` gives the document id."""
-    return chunk_id.rpartition(":")[0]
 
 
 def _folded(text: str) -> list[str]:

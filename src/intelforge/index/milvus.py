@@ -6,20 +6,18 @@ the words are in an SQLite file of their own.
 """
 
 import asyncio
-import hashlib
 import importlib.util
 import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import numpy as np
 
-from intelforge.core.errors import BackendError, ErrorCode, InvalidInputError, StorageError
+from intelforge.core.errors import BackendError, ErrorCode, StorageError
 from intelforge.core.values import Attributes, Chunk
 from intelforge.index.protocol import (
     EVERYTHING,
@@ -29,7 +27,6 @@ from intelforge.index.protocol import (
     Held,
     Scored,
     Vectors,
-    folder_of_version,
     name_of_version,
 )
 from intelforge.index.server_url import (
@@ -38,19 +35,28 @@ from intelforge.index.server_url import (
     TIMEOUT,
     Server,
     full,
-    read_server,
+    read_place,
     too_slow,
     unreachable,
     wrong_dimensions,
 )
 from intelforge.index.sqlite_text import TextIndex
-from intelforge.index.words import label_key, query_phrases, query_words, words
+from intelforge.index.store_rules import (
+    K1,
+    B,
+    admits_nothing,
+    check_limit,
+    check_vectors,
+    document_of,
+    held_by_document,
+    phrases_first,
+    ranked,
+)
+from intelforge.index.words import label_key, query_phrases, query_words, word_keys, words
 
 CHUNKS: Final = "intelforge_chunks"
 VECTORS: Final = "intelforge_vectors"
 PORT: Final = 19530
-K1: Final = 1.2
-B: Final = 0.75
 LONGEST_TEXT: Final = 3800
 """words; a field holds 65,535 bytes"""
 LONGEST_ID: Final = 512
@@ -71,18 +77,15 @@ def open_store(url: str, *, root: Path, version: int = 1, secrets: Mapping[str, 
 
     Raises ConfigError or InvalidInputError for a URL that names neither, BackendError when pymilvus is missing.
     """
-    rest = url.partition(":")[2]
-    if not rest:
-        raise InvalidInputError(f"{url!r} names no server", hint="write it as milvus://HOST:19530 or milvus:FOLDER")
-    for package in ("pymilvus",) if rest.startswith("//") else ("pymilvus", "milvus_lite"):
+    place = read_place(url, root=root, port=PORT, version=version, secrets=secrets)
+    for package in ("pymilvus",) if isinstance(place, Server) else ("pymilvus", "milvus_lite"):
         if importlib.util.find_spec(package) is None:
             raise BackendError(
                 f"the 'milvus' backend needs the package {package}", hint="pip install 'intelforge[milvus]'"
             )
-    if rest.startswith("//"):
-        return MilvusStore(read_server(url, port=PORT, secrets=secrets), version=version)
-    folder = folder_of_version(root / Path(rest).expanduser(), version)
-    return MilvusStore(folder, TextIndex(folder / "words.sqlite"))
+    if isinstance(place, Server):
+        return MilvusStore(place, version=version)
+    return MilvusStore(place, TextIndex(place / "words.sqlite"))
 
 
 class MilvusStore:
@@ -127,7 +130,7 @@ class MilvusStore:
 
         def upsert(client: Any) -> None:
             rows = [
-                _row(key, about) | {"text": _hashed(words(chunk.embedding_text)[:LONGEST_TEXT])}
+                _row(key, about) | {"text": word_keys(words(chunk.embedding_text)[:LONGEST_TEXT])}
                 for key, chunk in last.items()
             ]
             self._make(client, self._chunks, 0)
@@ -136,8 +139,7 @@ class MilvusStore:
         await self._do(upsert)
 
     async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors, about: About = NOTHING_KNOWN) -> None:
-        if len(chunk_ids) != len(vectors):
-            raise InvalidInputError(f"{len(chunk_ids)} chunks were given {len(vectors)} vectors")
+        check_vectors(chunk_ids, vectors)
         if not len(chunk_ids):
             return
         last = {chunk_id: row for row, chunk_id in enumerate(chunk_ids)}
@@ -174,9 +176,8 @@ class MilvusStore:
             await self._do(delete)
 
     async def search(self, query: "str | Vectors", *, limit: int, where: Filter = EVERYTHING) -> list[Scored]:
-        if limit < 1:
-            raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
-        if not all(where.any_of) or where.documents == frozenset():
+        check_limit(limit)
+        if admits_nothing(where):
             return []
         most = min(limit, MOST_HITS)
         if isinstance(query, str) and self._text:
@@ -185,7 +186,7 @@ class MilvusStore:
             hits = await self._do(lambda client: _search_text(client, self._chunks, query, most, where))
         else:
             hits = await self._do(lambda client: self._search_vector(client, query, most, where))
-        return sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
+        return ranked(hits, limit)
 
     async def vectors(self, chunk_ids: Collection[str]) -> Mapping[str, Vectors]:
         return dict(await self._do(lambda client: list(_vectors(client, self._vectors, list(chunk_ids)))))
@@ -203,14 +204,14 @@ class MilvusStore:
     async def inventory(self) -> Mapping[str, Held]:
         def counted(client: Any) -> list[Counter[str]]:
             return [
-                Counter(row["id"].rpartition(":")[0] for row in _rows(client, name, "", ["id"]))
+                Counter(document_of(row["id"]) for row in _rows(client, name, "", ["id"]))
                 for name in (self._chunks, self._vectors)
             ]
 
         chunks, vectors = await self._do(counted)
         if self._text:
             chunks = Counter(await asyncio.to_thread(self._text.inventory))
-        return {key: Held(chunks[key], vectors[key]) for key in chunks.keys() | vectors.keys()}
+        return held_by_document(chunks, vectors)
 
     async def maintain(self) -> None:
         """Milvus folds what is written on its own."""
@@ -381,18 +382,16 @@ def _search_text(client: Any, name: str, query: str, limit: int, where: Filter) 
     wanted = query_words(query)
     if not wanted or not client.has_collection(name):
         return []
-    found = [hit for hit, _ in _search(client, name, "words", _hashed(wanted), limit=limit, where=_expression(where))]
+    found = [hit for hit, _ in _search(client, name, "words", word_keys(wanted), limit=limit, where=_expression(where))]
     held: dict[str, Scored] = {}
-    for phrase in map(_hashed, query_phrases(query)):
+    for phrase in map(word_keys, query_phrases(query)):
         every = [f"text_match(text, '{word}')" for word in phrase.split()]
         clauses = " and ".join(filter(None, [_expression(where), *every]))
-        holding = _search(client, name, "words", _hashed(wanted), limit=PHRASE_CANDIDATES, where=clauses, text=True)
+        holding = _search(client, name, "words", word_keys(wanted), limit=PHRASE_CANDIDATES, where=clauses, text=True)
         for hit, text in holding:
             if f" {phrase} " in f" {text} ":
                 held[hit.chunk_id] = hit
-    bonus = max((hit.score for hit in (*found, *held.values())), default=0.0)
-    lifted = {key: Scored(key, hit.document_id, hit.score + bonus) for key, hit in held.items()}
-    return list(({hit.chunk_id: hit for hit in found} | lifted).values())
+    return phrases_first(found, held.values())
 
 
 def _search(
@@ -409,7 +408,7 @@ def _search(
         timeout=TIMEOUT,
     )
     return [
-        (Scored(hit["id"], hit["id"].rpartition(":")[0], _score(hit["distance"], field)), hit["entity"].get("text", ""))
+        (Scored(hit["id"], document_of(hit["id"]), _score(hit["distance"], field)), hit["entity"].get("text", ""))
         for hit in found[0]
     ]
 
@@ -419,7 +418,7 @@ def _score(distance: float, field: str) -> float:
 
 
 def _row(chunk_id: str, about: About) -> dict[str, Any]:
-    document_id = chunk_id.rpartition(":")[0]
+    document_id = document_of(chunk_id)
     attributes = about.get(document_id, Attributes())
     return {
         "id": chunk_id,
@@ -448,12 +447,3 @@ def _expression(where: Filter) -> str:
 
 def _has_any(labels: Collection[str]) -> str:
     return f"array_contains_any(labels, {sorted(map(label_key, labels))})"
-
-
-def _hashed(found: Sequence[str]) -> str:
-    return " ".join(map(_hash, found))
-
-
-@lru_cache(1 << 17)
-def _hash(word: str) -> str:
-    return f"w{hashlib.blake2b(word.encode(), digest_size=7).hexdigest()}"

@@ -22,7 +22,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import Identifier, Literal
 from psycopg_pool import AsyncConnectionPool
 
-from intelforge.core.errors import BackendError, ErrorCode, InvalidInputError, StorageError
+from intelforge.core.errors import BackendError, ErrorCode, StorageError
 from intelforge.core.values import Attributes, Chunk
 from intelforge.index import pgvector_sql as statements
 from intelforge.index.pgvector_errors import translated
@@ -30,11 +30,10 @@ from intelforge.index.pgvector_sql import Session
 from intelforge.index.protocol import EVERYTHING, NOTHING_KNOWN, About, Filter, Held, Scored, Vectors, name_of_version
 from intelforge.index.server_url import TIMEOUT, too_slow, wrong_dimensions
 from intelforge.index.spelling import edits_of, likeliest
+from intelforge.index.store_rules import K1, B, check_limit, check_vectors, document_of
 from intelforge.index.words import folded, label_key, query_phrases, query_words, words
 
 SCHEMA: Final = "intelforge_index"
-K1: Final = 1.2
-B: Final = 0.75
 HEAVIEST: Final = 64
 """words of a query that count; the others of a long one say little more and take much longer"""
 SIMILAR: Final = 10
@@ -116,12 +115,11 @@ class PgvectorStore:
             await session.run(statements.COUNT_WORDS, [[word for word, _ in holding], [n for _, n in holding]])
 
     async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors, about: About = NOTHING_KNOWN) -> None:
-        if len(chunk_ids) != len(vectors):
-            raise InvalidInputError(f"{len(chunk_ids)} chunks were given {len(vectors)} vectors")
+        check_vectors(chunk_ids, vectors)
         if not len(chunk_ids):
             return
         last = {chunk_id: row for row, chunk_id in enumerate(chunk_ids)}
-        document_ids = [chunk_id.rpartition(":")[0] for chunk_id in last]
+        document_ids = [document_of(chunk_id) for chunk_id in last]
         rows = [_literal(vectors[row]) for row in last.values()]
         async with self._writing() as session:
             await _know(session, document_ids, about)
@@ -148,8 +146,7 @@ class PgvectorStore:
             await session.run(statements.FORGET_DOCUMENTS, gone)
 
     async def search(self, query: "str | Vectors", *, limit: int, where: Filter = EVERYTHING) -> list[Scored]:
-        if limit < 1:
-            raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
+        check_limit(limit)
         async with self._reading() as session:
             if isinstance(query, str):
                 rows = await _search_text(session, query, limit, where)

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from intelforge.core.errors import BackendError, BusyError, ErrorCode, InvalidInputError, StorageError
+from intelforge.core.errors import BackendError, BusyError, ErrorCode, StorageError
 from intelforge.core.values import Attributes, Chunk
 from intelforge.index.protocol import (
     EVERYTHING,
@@ -29,18 +29,26 @@ from intelforge.index.protocol import (
     Held,
     Scored,
     Vectors,
-    folder_of_version,
     name_of_version,
 )
-from intelforge.index.server_url import TIMEOUT, Server, read_server, refused, too_slow, unreachable, wrong_dimensions
+from intelforge.index.server_url import TIMEOUT, Server, read_place, refused, too_slow, unreachable, wrong_dimensions
+from intelforge.index.store_rules import (
+    K1,
+    B,
+    admits_nothing,
+    check_limit,
+    check_vectors,
+    document_of,
+    held_by_document,
+    phrases_first,
+    ranked,
+)
 from intelforge.index.words import label_key, query_phrases, query_words, words
 
 CHUNKS: Final = "intelforge_chunks"
 VECTORS: Final = "intelforge_vectors"
 WORDS: Final = "words"
 PORT: Final = 6333
-K1: Final = 1.2
-B: Final = 0.75
 AVERAGE_LENGTH: Final = 100
 """words of a chunk, as the default size of chunks gives"""
 BATCH: Final = 500
@@ -62,12 +70,8 @@ def open_store(url: str, *, root: Path, version: int = 1, secrets: Mapping[str, 
         raise BackendError(
             "the 'qdrant' backend needs the package qdrant-client", hint="pip install 'intelforge[qdrant]'"
         ) from error
-    rest = url.partition(":")[2]
-    if not rest:
-        raise InvalidInputError(f"{url!r} names no server", hint="write it as qdrant://HOST:6333 or qdrant:FOLDER")
-    if rest.startswith("//"):
-        return QdrantStore(read_server(url, port=PORT, secrets=secrets), version)
-    return QdrantStore(folder_of_version(root / Path(rest).expanduser(), version))
+    place = read_place(url, root=root, port=PORT, version=version, secrets=secrets)
+    return QdrantStore(place, version) if isinstance(place, Server) else QdrantStore(place)
 
 
 class QdrantStore:
@@ -123,8 +127,7 @@ class QdrantStore:
     async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors, about: About = NOTHING_KNOWN) -> None:
         from qdrant_client.models import PointStruct
 
-        if len(chunk_ids) != len(vectors):
-            raise InvalidInputError(f"{len(chunk_ids)} chunks were given {len(vectors)} vectors")
+        check_vectors(chunk_ids, vectors)
         if not len(chunk_ids):
             return
         async with self._making:
@@ -161,16 +164,15 @@ class QdrantStore:
                 await self._call("delete", collection_name=name, points_selector=gone)
 
     async def search(self, query: "str | Vectors", *, limit: int, where: Filter = EVERYTHING) -> list[Scored]:
-        if limit < 1:
-            raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
-        if not all(where.any_of) or where.documents == frozenset():
-            return []  # nothing is among none, which a server may read otherwise
+        check_limit(limit)
+        if admits_nothing(where):
+            return []
         hits = await (
             self._search_text(query, limit, where)
             if isinstance(query, str)
             else self._search_vector(query, limit, where)
         )
-        return sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
+        return ranked(hits, limit)
 
     async def vectors(self, chunk_ids: Collection[str]) -> Mapping[str, Vectors]:
         ids, found = list(map(_point, chunk_ids)), dict[str, Vectors]()
@@ -190,7 +192,7 @@ class QdrantStore:
             held = await self._call("facet", collection_name=name, key="document", limit=MOST_DOCUMENTS, exact=True)
             found[name] = {str(hit.value): hit.count for hit in held.hits}
         chunks, vectors = found[self._chunks], found[self._vectors]
-        return {key: Held(chunks.get(key, 0), vectors.get(key, 0)) for key in chunks.keys() | vectors.keys()}
+        return held_by_document(chunks, vectors)
 
     async def maintain(self) -> None:
         """Qdrant folds what is written on its own."""
@@ -208,9 +210,7 @@ class QdrantStore:
         if not (phrases := [" ".join(phrase) for phrase in query_phrases(query)]):
             return found
         held = await self._query(self._chunks, _filter(where, phrases), asked)
-        bonus = max((hit.score for hit in (*found, *held)), default=0.0)
-        lifted = {hit.chunk_id: Scored(hit.chunk_id, hit.document_id, hit.score + bonus) for hit in held}
-        return list(({hit.chunk_id: hit for hit in found} | lifted).values())
+        return phrases_first(found, held)
 
     async def _search_vector(self, query: Vectors, limit: int, where: Filter) -> list[Scored]:
         from qdrant_client.models import SearchParams
@@ -339,7 +339,7 @@ def _point(chunk_id: str) -> str:
 
 
 def _payload(chunk_id: str, about: About) -> dict[str, Any]:
-    document_id = chunk_id.rpartition(":")[0]
+    document_id = document_of(chunk_id)
     return {"id": chunk_id, "document": document_id} | _attributes(about.get(document_id, Attributes()))
 
 

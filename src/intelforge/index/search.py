@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from intelforge.core.errors import IntelForgeError, InvalidInputError, ModelError, StorageError
+from intelforge.core.errors import IntelForgeError, ModelError, StorageError
 from intelforge.index.catch_up import CatchUp
 from intelforge.index.center import Center
 from intelforge.index.fusion import LEXICAL, VECTOR, Fused, Weighing, fuse, weigh
 from intelforge.index.protocol import EVERYTHING, Embedder, Filter, Scored, TextKind, Vectors, VectorStore
+from intelforge.index.store_rules import check_limit
 
 __all__ = ["Found", "Fused", "Index", "search"]
 
@@ -73,8 +74,7 @@ async def search(
     looked for, of which no more count than otherwise. Raises InvalidInputError for a limit below one, and what the
     words raised when both parts fail.
     """
-    if limit < 1:
-        raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
+    check_limit(limit)
     depth = next((depth for depth in DEPTHS if depth >= limit), limit)
     words, meaning = await asyncio.gather(
         _timed(index.store.search(query, limit=max(depth, at_least), where=where)),

@@ -1,16 +1,18 @@
-"""The URL of an index that is a server: `SCHEME://HOST[:PORT][?tls=true]`.
+"""The URL of an index that is a server: `SCHEME://HOST[:PORT][?tls=true]`, or a folder in place of one.
 
-Its key, if it wants one, is looked up by name: a key in a URL ends in logs and shells.
+The key of a server, if it wants one, is looked up by name: a key in a URL ends in logs and shells.
 """
 
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from intelforge.core.errors import ConfigError, ErrorCode, StorageError
+from intelforge.core.errors import ConfigError, ErrorCode, InvalidInputError, StorageError
+from intelforge.index.protocol import folder_of_version
 
 KEY: Final = "INTELFORGE_INDEX_KEY"
 """the name of the secret that is the key of the server"""
@@ -63,6 +65,23 @@ def read_server(url: str, *, port: int, secrets: Mapping[str, str] | None = None
             hint=f"write it as {scheme}://HOST:{port} or {scheme}://HOST:{port}?tls=true; its key belongs into {KEY}",
         )
     return found
+
+
+def read_place(
+    url: str, *, root: Path, port: int, version: int, secrets: Mapping[str, str] | None = None
+) -> Server | Path:
+    """The server that a URL names, or its folder (relative to `root`) for that version of the index.
+
+    Raises ConfigError, or InvalidInputError for a URL that names neither.
+    """
+    scheme, _, rest = url.partition(":")
+    if not rest:
+        raise InvalidInputError(
+            f"{url!r} names no server", hint=f"write it as {scheme}://HOST:{port} or {scheme}:FOLDER"
+        )
+    if rest.startswith("//"):
+        return read_server(url, port=port, secrets=secrets)
+    return folder_of_version(root / Path(rest).expanduser(), version)
 
 
 def refused(place: str, status: int, said: str) -> StorageError:

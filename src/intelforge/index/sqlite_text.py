@@ -17,6 +17,7 @@ from intelforge.core.errors import BusyError, ErrorCode, StorageError
 from intelforge.core.values import Chunk
 from intelforge.index.protocol import About, Filter, Scored
 from intelforge.index.spelling import edits_of, likeliest
+from intelforge.index.store_rules import phrases_first, ranked
 from intelforge.index.words import folded, label_key, query_phrases, query_words, words
 
 FORMAT: Final = 1
@@ -155,10 +156,7 @@ class TextIndex:
             found = _match(connection, wanted, None, limit, where)
             phrases = [f'"{" ".join(phrase)}"' for phrase in query_phrases(query)]
             held = _match(connection, wanted, " OR ".join(phrases), limit, where) if phrases else []
-        bonus = max((hit.score for hit in (*found, *held)), default=0.0)
-        lifted = {hit.chunk_id: Scored(hit.chunk_id, hit.document_id, hit.score + bonus) for hit in held}
-        best = {hit.chunk_id: hit for hit in found} | lifted
-        return sorted(best.values(), key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
+        return ranked(phrases_first(found, held), limit)
 
     def similar(self, word: str, *, where: Filter) -> list[str]:
         """Words that are spelt like this one and stand in a chunk that is admitted, the likeliest first."""

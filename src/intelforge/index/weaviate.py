@@ -5,18 +5,16 @@ so that no tokeniser takes them apart and no query can be taken for syntax.
 """
 
 import asyncio
-import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import numpy as np
 
-from intelforge.core.errors import InvalidInputError, StorageError
+from intelforge.core.errors import StorageError
 from intelforge.core.values import Attributes, Chunk
 from intelforge.index.protocol import (
     EVERYTHING,
@@ -29,14 +27,23 @@ from intelforge.index.protocol import (
     name_of_version,
 )
 from intelforge.index.server_url import read_server, wrong_dimensions
+from intelforge.index.store_rules import (
+    K1,
+    B,
+    admits_nothing,
+    check_limit,
+    check_vectors,
+    document_of,
+    held_by_document,
+    phrases_first,
+    ranked,
+)
 from intelforge.index.weaviate_client import BATCH, MOST_HITS, WeaviateClient, Where, dimensions_of
-from intelforge.index.words import label_key, query_phrases, query_words, words
+from intelforge.index.words import label_key, query_phrases, query_words, word_key, word_keys, words
 
 CHUNKS: Final = "IntelforgeChunks"
 VECTORS: Final = "IntelforgeVectors"
 PORT: Final = 8080
-K1: Final = 1.2
-B: Final = 0.75
 PHRASE_CANDIDATES: Final = 1000
 """chunks that hold all words of a quoted phrase and are looked through for it, best first"""
 
@@ -71,7 +78,7 @@ class WeaviateStore:
         if not chunks:
             return
         last = {chunk.id: chunk for chunk in chunks}
-        texts = await asyncio.to_thread(lambda: [_hashed(words(chunk.embedding_text)) for chunk in last.values()])
+        texts = await asyncio.to_thread(lambda: [word_keys(words(chunk.embedding_text)) for chunk in last.values()])
         async with self._making:
             await self._client.make(_layout(self._chunks, 0))
         await self._client.put(
@@ -79,8 +86,7 @@ class WeaviateStore:
         )
 
     async def add_vectors(self, chunk_ids: Sequence[str], vectors: Vectors, about: About = NOTHING_KNOWN) -> None:
-        if len(chunk_ids) != len(vectors):
-            raise InvalidInputError(f"{len(chunk_ids)} chunks were given {len(vectors)} vectors")
+        check_vectors(chunk_ids, vectors)
         if not len(chunk_ids):
             return
         kept = np.asarray(vectors, np.float32)
@@ -113,15 +119,14 @@ class WeaviateStore:
                 await self._client.delete(name, where)
 
     async def search(self, query: "str | Vectors", *, limit: int, where: Filter = EVERYTHING) -> list[Scored]:
-        if limit < 1:
-            raise InvalidInputError(f"a search for {limit} chunks finds nothing", hint="ask for one or more")
-        if not all(where.any_of) or where.documents == frozenset():
+        check_limit(limit)
+        if admits_nothing(where):
             return []
         most = min(limit, MOST_HITS)
         hits = await (
             self._search_text(query, most, where) if isinstance(query, str) else self._nearest(query, most, where)
         )
-        return sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
+        return ranked(hits, limit)
 
     async def vectors(self, chunk_ids: Collection[str]) -> Mapping[str, Vectors]:
         found: dict[str, Vectors] = {}
@@ -136,10 +141,10 @@ class WeaviateStore:
 
     async def inventory(self) -> Mapping[str, Held]:
         chunks, vectors = [
-            Counter([each["key"].rpartition(":")[0] async for each in self._client.every(name)])
+            Counter([document_of(each["key"]) async for each in self._client.every(name)])
             for name in (self._chunks, self._vectors)
         ]
-        return {key: Held(chunks[key], vectors[key]) for key in chunks.keys() | vectors.keys()}
+        return held_by_document(chunks, vectors)
 
     async def maintain(self) -> None:
         """Weaviate folds what is written on its own."""
@@ -171,20 +176,18 @@ class WeaviateStore:
         wanted = query_words(query)
         if not wanted:
             return []
-        asked = {"query": _hashed(wanted), "properties": ["text"]}
+        asked = {"query": word_keys(wanted), "properties": ["text"]}
         found = [
             _hit(row) for row in await self._client.get(self._chunks, HIT, bm25=asked, where=_where(where), limit=limit)
         ]
         held: dict[str, Scored] = {}
         for phrase in query_phrases(query):
-            every = {"path": ["text"], "operator": "ContainsAll", "valueText": list(map(_hash, phrase))}
+            every = {"path": ["text"], "operator": "ContainsAll", "valueText": list(map(word_key, phrase))}
             rows = await self._client.get(
                 self._chunks, f"text {HIT}", bm25=asked, where=_where(where, every), limit=PHRASE_CANDIDATES
             )
-            held |= {row["key"]: _hit(row) for row in rows if f" {_hashed(phrase)} " in f" {row['text']} "}
-        bonus = max((hit.score for hit in (*found, *held.values())), default=0.0)
-        lifted = {key: Scored(key, hit.document_id, hit.score + bonus) for key, hit in held.items()}
-        return list(({hit.chunk_id: hit for hit in found} | lifted).values())
+            held |= {row["key"]: _hit(row) for row in rows if f" {word_keys(phrase)} " in f" {row['text']} "}
+        return phrases_first(found, held.values())
 
     async def _nearest(self, query: Vectors, limit: int, where: Filter) -> list[Scored]:
         asked = {"vector": np.asarray(query, np.float32).tolist()}
@@ -196,9 +199,7 @@ class WeaviateStore:
             if held and held != len(query):
                 raise wrong_dimensions(self._client.place, held, len(query)) from error
             raise
-        return [
-            Scored(row["key"], row["key"].rpartition(":")[0], 1 - float(row["_additional"]["distance"])) for row in rows
-        ]
+        return [Scored(row["key"], document_of(row["key"]), 1 - float(row["_additional"]["distance"])) for row in rows]
 
 
 HIT: Final = "key _additional { score }"
@@ -234,7 +235,7 @@ def _layout(name: str, dimensions: int) -> dict[str, Any]:
 def _object(
     name: str, chunk_id: str, about: About, *, text: str | None = None, vector: list[float] | None = None
 ) -> dict[str, Any]:
-    document_id = chunk_id.rpartition(":")[0]
+    document_id = document_of(chunk_id)
     attributes = about.get(document_id, Attributes())
     properties: dict[str, Any] = {
         "key": chunk_id,
@@ -279,7 +280,7 @@ def _all_of(clauses: list[Where]) -> Where:
 
 
 def _hit(row: Mapping[str, Any]) -> Scored:
-    return Scored(row["key"], row["key"].rpartition(":")[0], float(row["_additional"]["score"]))
+    return Scored(row["key"], document_of(row["key"]), float(row["_additional"]["score"]))
 
 
 def _batches(ids: list[str]) -> Iterator[list[str]]:
@@ -293,12 +294,3 @@ def _mark(attributes: Attributes) -> str:
 
 def _uuid(chunk_id: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, chunk_id))
-
-
-def _hashed(found: Sequence[str]) -> str:
-    return " ".join(map(_hash, found))
-
-
-@lru_cache(1 << 17)
-def _hash(word: str) -> str:
-    return f"w{hashlib.blake2b(word.encode(), digest_size=7).hexdigest()}"

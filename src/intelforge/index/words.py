@@ -7,6 +7,7 @@ effective is suffixing?", 1991), and words that carry no topic.
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 from intelforge.index.analysis import KEPT_WORDS, LONGEST_TERM, STOP_WORDS, quoted_phrases, terms
@@ -33,6 +34,17 @@ def query_phrases(query: str) -> list[list[str]]:
 def label_key(label: str) -> str:
     """A label as it stands in an index: 16 hexadecimal digits, whatever a principal or tag is called."""
     return hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def word_keys(found: Iterable[str]) -> str:
+    """Words for a server that might take them apart or read them as syntax: letters and digits, between spaces."""
+    return " ".join(map(word_key, found))
+
+
+@lru_cache(1 << 17)
+def word_key(word: str) -> str:
+    """One such word."""
+    return f"w{hashlib.blake2b(word.encode(), digest_size=7).hexdigest()}"
 
 
 @lru_cache(KEPT_WORDS)
