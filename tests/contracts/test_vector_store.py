@@ -89,7 +89,7 @@ def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def milvus_url(milvus_server: str) -> str:
     from pymilvus import MilvusClient
 
-    from intelforge.index.milvus import GRPC_OPTIONS
+    from intelforge.index.milvus_client import GRPC_OPTIONS
 
     client = MilvusClient(uri=f"http://{milvus_server}", grpc_options=GRPC_OPTIONS)
     for name in client.list_collections():

@@ -8,7 +8,7 @@ import pytest
 
 from intelforge.core.errors import BackendError, ErrorCode, InvalidInputError, StorageError
 from intelforge.core.values import Attributes, Chunk
-from intelforge.index import milvus
+from intelforge.index import milvus_client
 from intelforge.index.milvus import open_store
 from intelforge.index.protocol import Filter, Held
 
@@ -37,7 +37,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 async def test_more_rows_than_one_request_or_page_holds(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(milvus, "BATCH", 100)
+    monkeypatch.setattr(milvus_client, "BATCH", 100)
     count, tagged = 450, Filter(any_of=(frozenset({"tag:a"}),))
     about = {f"d{number}": Attributes(labels=frozenset({"tag:b"})) for number in range(count)}
     vectors = np.tile(np.eye(1, 8, dtype=np.float32), (count, 1))
@@ -65,27 +65,6 @@ async def test_a_server_that_does_not_answer_is_named(tmp_path: Path) -> None:
         async with open_store("milvus://127.0.0.1:1", root=tmp_path):
             pass
     assert caught.value.error_code is ErrorCode.UNREACHABLE
-
-
-@installed
-@pytest.mark.parametrize(
-    ("said", "code"),
-    [
-        ("auth check failure, please check api key is correct", ErrorCode.REFUSED),
-        ("Fail connecting to server on box:19530", ErrorCode.UNREACHABLE),
-        ("collection was damaged", ErrorCode.DAMAGED),
-    ],
-)
-async def test_what_the_server_says_becomes_a_code_and_a_hint(tmp_path: Path, said: str, code: ErrorCode) -> None:
-    from pymilvus.exceptions import MilvusException
-
-    def refuse() -> None:
-        raise MilvusException(code=1, message=said)
-
-    with pytest.raises(StorageError) as caught:
-        open_store("milvus:index", root=tmp_path)._translated(refuse)
-    assert caught.value.error_code is code
-    assert caught.value.hint
 
 
 def test_without_the_library_the_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
