@@ -42,7 +42,7 @@ async def test_a_reply_of_the_server_becomes_a_code_and_a_hint(
     scheme: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(KEY, "hidden")
-    for name in ("rest", "qdrant"):
+    for name in ("rest", "qdrant_client"):
         monkeypatch.setattr(import_module(f"intelforge.index.{name}"), "TIMEOUT", 0.2)
     reply, code = REPLIES[said]
 
