@@ -121,9 +121,9 @@ async def test_indexing_and_searching_have_one_embedder_and_one_cache(tmp_path: 
     flags = {"embedder": f"{server.url}/v1#m", "database": "sqlite:///test.db", "llm": "none:"}
     parts = Parts(tmp_path, load_settings(tmp_path, flags=flags, environment={})[0])
     await parts.open()
-    embedder = parts.embedder()
+    embedder = parts.search_models.embedder()
     assert embedder
-    assert embedder is parts.embedder()
+    assert embedder is parts.search_models.embedder()
     await embedder.embed(["x", "y"])
     await embedder.embed(["x"])
     assert parts.embedding_cache.counts == CacheCounts(hits=1, misses=2)
@@ -345,9 +345,9 @@ async def test_no_key_of_an_embedder_or_reranker_goes_over_plain_http(
     url = f"{scheme}http://gpu.lan/v1#m"
     async with Workspace.open(root, embedder=url, reranker=url) as workspace:
         parts = workspace._parts
-        assert parts.embedder() is None
-        assert parts.reranker(None) is None
-        for error in (parts.embedder_error, parts.reranker_error):
+        assert parts.search_models.embedder() is None
+        assert parts.search_models.reranker(None) is None
+        for error in (parts.search_models.embedder_error, parts.search_models.reranker_error):
             assert error is not None
             assert "would go over plain http" in error.message
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from intelforge import Workspace, parts
+from intelforge import Workspace, search_models
 from intelforge.core.errors import (
     ConfigError,
     ErrorCode,
@@ -358,7 +358,7 @@ async def test_a_missing_model_leaves_search_by_words_and_says_so(
             raise ModelError("its weights are not here", hint="pull them", code=ErrorCode.MISSING_MODEL)
         return load_backend(kind, url)
 
-    monkeypatch.setattr(parts, "load_backend", load)
+    monkeypatch.setattr(search_models, "load_backend", load)
     async with Workspace.open(root, embedder="onnx:all-MiniLM-L6-v2") as workspace:
         await workspace.add(files)
         report = await workspace.sync()

@@ -62,9 +62,9 @@ class Chatting:
 
         Raises ModelError, EgressError, and what the ledger raises when a budget is spent.
         """
-        embedder = await asyncio.to_thread(self._parts.embedder)
+        embedder = await asyncio.to_thread(self._parts.search_models.embedder)
         if embedder is None:
-            raise self._parts.embedder_error or ModelError(
+            raise self._parts.search_models.embedder_error or ModelError(
                 "the workspace has no embedder", hint="set one: intelforge config set embedder onnx:all-MiniLM-L6-v2"
             )
         if model not in (EMBEDDER, embedder.name, self._parts.settings.embedder):

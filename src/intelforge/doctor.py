@@ -13,8 +13,8 @@ from pathlib import Path
 from intelforge.core.errors import IntelForgeError
 from intelforge.core.reports import Check
 from intelforge.core.values import Item
+from intelforge.index.embedders.url import NO_EMBEDDER
 from intelforge.parts import STATE, Parts
-from intelforge.versions import NO_EMBEDDER
 
 LEAST_FREE_MB = 500
 LEAST_OPEN_FILES = 256
@@ -129,9 +129,9 @@ async def _index(parts: Parts) -> Check:
 async def _embedder(parts: Parts) -> Check:
     if parts.settings.embedder in NO_EMBEDDER:
         return Check(name="embedding model", ok=True, detail="none: search is by words only")
-    embedder = parts.uncached_embedder()
+    embedder = parts.search_models.uncached_embedder()
     if embedder is None:
-        error = parts.embedder_error
+        error = parts.search_models.embedder_error
         fix = error.hint if error else ""
         return Check(name="embedding model", ok=False, detail=error.message if error else "", fix=fix)
     [vector] = await embedder.embed(["hello"])
@@ -141,9 +141,9 @@ async def _embedder(parts: Parts) -> Check:
 
 async def _reranker(parts: Parts) -> Check:
     embedder, _ = parts.versions.embedder_of(await parts.versions.live_version())
-    reranker = parts.reranker(embedder)
+    reranker = parts.search_models.reranker(embedder)
     if reranker is None:
-        error = parts.reranker_error
+        error = parts.search_models.reranker_error
         detail = error.message if error else f"{parts.settings.reranker.rstrip(':')}: nothing looks closer at hits"
         return Check(name="reranker", ok=not error, detail=detail, fix=error.hint if error else "")
     await reranker.score("hello", ["hello"])

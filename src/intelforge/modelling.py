@@ -135,9 +135,9 @@ class Modelling:
         Raises NotFoundError or InvalidInputError for the file, ModelError when there is no embedder.
         """
         questions = read_questions(file)[:QUESTIONS]
-        embedder = await asyncio.to_thread(self._parts.embedder)
+        embedder = await asyncio.to_thread(self._parts.search_models.embedder)
         if embedder is None:
-            raise self._parts.embedder_error or ModelError(
+            raise self._parts.search_models.embedder_error or ModelError(
                 "there is no embedder to compare questions with",
                 hint="set one: intelforge config set embedder onnx:all-MiniLM-L6-v2",
             )

@@ -14,21 +14,17 @@ import httpx2
 
 from intelforge.collect.protocol import Collector
 from intelforge.collect.registry import open_collector
-from intelforge.core.errors import ErrorCode, IntelForgeError, StorageError
+from intelforge.core.errors import StorageError
 from intelforge.core.model_reports import ModelCheck
 from intelforge.core.registry import load_backend
 from intelforge.core.settings import Settings
 from intelforge.core.values import Source
 from intelforge.index.embedders.cache import EmbeddingCache
-from intelforge.index.embedders.cached import CachedEmbedder
 from intelforge.index.embedders.url import hosts_of as embedder_hosts
 from intelforge.index.hits import Retriever
 from intelforge.index.journal import SearchJournal
 from intelforge.index.model_context import ModelContext, RemoteCall
 from intelforge.index.protocol import Embedder, VectorStore
-from intelforge.index.rerank import Reranker, TokenEncoder
-from intelforge.index.rerankers.context import RerankerContext
-from intelforge.index.rerankers.url import NO_RERANKER
 from intelforge.index.rerankers.url import hosts_of as reranker_hosts
 from intelforge.models.ledger import Ledger, Usage
 from intelforge.models.meter import ModelMeter
@@ -36,6 +32,7 @@ from intelforge.models.ollama import ollama_url
 from intelforge.models.prices import GivenPrices
 from intelforge.models.protocol import LanguageModel
 from intelforge.models.targets import hosts_of
+from intelforge.search_models import SearchModels
 from intelforge.security.egress import Egress
 from intelforge.security.secrets import Secrets, open_secrets
 from intelforge.store.budgets import Budgets
@@ -47,7 +44,7 @@ from intelforge.store.items import Items
 from intelforge.store.leases import Leases, process_name
 from intelforge.store.searches import Searches
 from intelforge.store.sources import Sources
-from intelforge.versions import NO_EMBEDDER, Versions
+from intelforge.versions import Versions
 
 if TYPE_CHECKING:
     from intelforge.lending import Lending
@@ -57,8 +54,6 @@ STATE = ".intelforge"
 """the folder below the workspace that holds what IntelForge keeps"""
 EMBEDDING_CACHE = "cache/embeddings.db"
 """below that folder"""
-_LEFT_OUT = (ErrorCode.MISSING_MODEL, ErrorCode.REFUSED)
-"""why search may go on without an embedder or a reranker: its weights are not here, or its key is not"""
 
 
 class Parts:
@@ -70,19 +65,11 @@ class Parts:
         self._stack = AsyncExitStack()
         self._opening: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._stores: dict[tuple[str, int], VectorStore] = {}
-        self._embedder: Embedder | None = None
-        self._embedders_before: dict[str, Embedder | None] = {}
-        self._reranker: Reranker | None = None
-        self._reranked_by: Embedder | None = None
         self._models: dict[str, LanguageModel | None] = {}
         self._waiting = 0
         self.idle = asyncio.Event()
         """set while no one waits for an answer in this process"""
         self.idle.set()
-        self.embedder_error: IntelForgeError | None = None
-        """why there is no embedder although the settings name one"""
-        self.reranker_error: IntelForgeError | None = None
-        """why there is no reranker although the settings name one"""
 
     async def open(self) -> None:
         """Opens the database, unless it is open, and migrates it when it is behind. Raises StorageError."""
@@ -98,10 +85,8 @@ class Parts:
 
     def reconfigure(self, settings: Settings) -> None:
         """Goes on with other settings of index and embedder; what is open stays so."""
-        if settings.embedder != self.settings.embedder:
-            self._embedder = None
-            if "egress" in vars(self):
-                self.egress.allow(*embedder_hosts(settings.embedder, ollama_url=_ollama_url))
+        if settings.embedder != self.settings.embedder and "egress" in vars(self):
+            self.egress.allow(*embedder_hosts(settings.embedder, ollama_url=_ollama_url))
         self.settings = settings
 
     @functools.cached_property
@@ -191,7 +176,11 @@ class Parts:
     @functools.cached_property
     def versions(self) -> Versions:
         return Versions(
-            self.database, lambda: self.settings, self.leases, open_store=self.store, open_embedder=self._embedder_at
+            self.database,
+            lambda: self.settings,
+            self.leases,
+            open_store=self.store,
+            open_embedder=self.search_models.embedder_at,
         )
 
     @functools.cached_property
@@ -201,83 +190,26 @@ class Parts:
         self._stack.push_async_callback(cache.close)
         return cache
 
-    def embedder(self) -> Embedder | None:
-        """The embedder, behind the cache; None when the settings want none, or when it lacks its weights or key.
-
-        `embedder_error` then says why.
-        """
-        if self._embedder is None and (embedder := self.uncached_embedder()):
-            self._embedder = CachedEmbedder(embedder, self.embedding_cache)
-        return self._embedder
-
-    def uncached_embedder(self) -> Embedder | None:
-        """A new embedder that computes what it is asked, for those who want to know whether it can."""
-        if self.settings.embedder in NO_EMBEDDER:
-            return None
-        try:
-            embedder = self._load_embedder(self.settings.embedder)
-        except IntelForgeError as error:
-            if error.error_code not in _LEFT_OUT:
-                raise
-            self.embedder_error = error
-            return None
-        self.embedder_error = None
-        return embedder
-
-    def _embedder_at(self, url: str) -> Embedder | None:
-        """The embedder of the settings, or one that made an earlier version of the index. Raises ModelError."""
-        if url == self.settings.embedder or url in NO_EMBEDDER:
-            return self.embedder()
-        if url not in self._embedders_before:
-            self.egress.allow(*embedder_hosts(url, ollama_url=_ollama_url))
-            self._embedders_before[url] = CachedEmbedder(self._load_embedder(url), self.embedding_cache)
-        return self._embedders_before[url]
-
-    def _load_embedder(self, url: str) -> Embedder:
-        context = ModelContext(
-            client=lambda: self._model_client,
-            meter=self._metered,
-            ollama_url=_ollama_url,
-            root=self.root,
-            environment=self.secrets,
-            allow_hosts=self.settings.allow_hosts,
-        )
-        embedder: Embedder = load_backend("embedders", url)(url, context=context)
-        return embedder
-
-    def reranker(self, embedder: Embedder | None) -> Reranker | None:
-        """What looks closer at the best hits that were found with this embedder.
-
-        None when the settings want nothing, or when it lacks its model or key; `reranker_error` then says why.
-        """
-        if self._reranker is None or self._reranked_by is not embedder:
-            self._reranker, self._reranked_by = self._open_reranker(embedder), embedder
-        return self._reranker
-
-    def _open_reranker(self, embedder: Embedder | None) -> Reranker | None:
-        url = self.settings.reranker
-        if url in NO_RERANKER:
-            return None
-        encoder = embedder.embedder if isinstance(embedder, CachedEmbedder) else embedder
-        context = RerankerContext(
-            client=lambda: self._model_client,
-            meter=self._metered,
-            ollama_url=_ollama_url,
-            root=self.root,
-            environment=self.secrets,
-            allow_hosts=self.settings.allow_hosts,
-            encoder=encoder if isinstance(encoder, TokenEncoder) else None,
+    @functools.cached_property
+    def search_models(self) -> SearchModels:
+        """The embedder and the reranker."""
+        return SearchModels(
+            lambda: self.settings,
+            context=self._model_context,
+            cache=lambda: self.embedding_cache,
             language_model=self.language_model,
+            allow=lambda url: self.egress.allow(*embedder_hosts(url, ollama_url=_ollama_url)),
         )
-        try:
-            reranker: Reranker | None = load_backend("rerankers", url)(url, context=context)
-        except IntelForgeError as error:
-            if error.error_code not in _LEFT_OUT:
-                raise
-            self.reranker_error = error
-            return None
-        self.reranker_error = None
-        return reranker
+
+    def _model_context(self) -> ModelContext:
+        return ModelContext(
+            client=lambda: self._model_client,
+            meter=self._metered,
+            ollama_url=_ollama_url,
+            root=self.root,
+            environment=self.secrets,
+            allow_hosts=self.settings.allow_hosts,
+        )
 
     def _metered(self, call: RemoteCall) -> AbstractAsyncContextManager[Usage]:
         return ModelMeter(self.ledger, self._prices)(call)
@@ -341,7 +273,7 @@ class Parts:
         return lending
 
     async def _question_embedder(self) -> Embedder | None:
-        return await asyncio.to_thread(self.embedder)
+        return await asyncio.to_thread(self.search_models.embedder)
 
     async def model(self) -> LanguageModel | None:
         """The language model; None when there is none. Raises what opening it raises."""
@@ -386,7 +318,7 @@ class Parts:
     async def retriever(self) -> Retriever:
         """Over the version of the index that answers."""
         serving = await self.versions.live()
-        reranker = self.reranker(serving.embedder)
+        reranker = self.search_models.reranker(serving.embedder)
         return Retriever(
             self.documents, serving.standings, self.facts, serving.store, serving.embedder, reranker=reranker
         )

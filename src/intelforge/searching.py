@@ -80,12 +80,12 @@ class Searching:
 
     async def lacking(self, *, reranking: bool) -> tuple[str, ...]:
         """Which of the models that the settings name are not here, and why."""
-        parts = self._parts
-        embedder, away = parts.versions.embedder_of(await parts.versions.live_version())
-        reasons = [str(parts.embedder_error)] if parts.embedder_error else []
+        versions, models = self._parts.versions, self._parts.search_models
+        embedder, away = versions.embedder_of(await versions.live_version())
+        reasons = [str(models.embedder_error)] if models.embedder_error else []
         notes = [f"search is by words only: {reason}" for reason in (*reasons, *([away] if away else []))]
-        if reranking and not parts.reranker(embedder) and parts.reranker_error:
-            notes.append(f"nothing takes a closer look at hits: {parts.reranker_error}")
+        if reranking and not models.reranker(embedder) and models.reranker_error:
+            notes.append(f"nothing takes a closer look at hits: {models.reranker_error}")
         return tuple(notes)
 
     async def _recorded(self, result: SearchResult, *, explain: bool) -> SearchResult:

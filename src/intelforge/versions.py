@@ -14,6 +14,7 @@ from intelforge.core.errors import IntelForgeError, ModelError
 from intelforge.core.index_reports import BuildReason, IndexState, IndexVersion
 from intelforge.core.settings import Settings
 from intelforge.core.url_secrets import without_mark, without_secrets
+from intelforge.index.embedders.url import NO_EMBEDDER
 from intelforge.index.protocol import Embedder, VectorStore
 from intelforge.store.database import Database
 from intelforge.store.index_versions import IndexVersions
@@ -21,7 +22,6 @@ from intelforge.store.leases import Leases
 from intelforge.store.standings import Counts, Standings
 
 BUILDING_LEASE: Final = "build"
-NO_EMBEDDER: Final = ("none:", "none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

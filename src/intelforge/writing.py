@@ -28,7 +28,7 @@ from intelforge.versions import BUILDING_LEASE, Serving
 @asynccontextmanager
 async def syncing(parts: Parts) -> AsyncIterator[SyncParts]:
     """What a sync works with, open for the block."""
-    settings, embedder = parts.settings, parts.embedder()
+    settings, embedder = parts.settings, parts.search_models.embedder()
     wanted = await parts.versions.wanted()
     serving = await parts.versions.live()
     refinery = Refinery(

@@ -18,6 +18,8 @@ from intelforge.index.embedders.known_models import ModelFacts, facts_of
 from intelforge.index.model_url import ModelSetting, shown
 from intelforge.security.servers import is_loopback
 
+NO_EMBEDDER: Final = ("none:", "none")
+"""values of the setting"""
 OTHER_KEY: Final = "INTELFORGE_EMBEDDER_API_KEY"
 SETTING: Final = ModelSetting(name="embedder", server_key=OTHER_KEY, form="http://HOST/v1#MODEL")
 LONGEST_NAME: Final = 200

@@ -31,6 +31,10 @@ class LanguageModel(Protocol):
         ...
 
 
+OpenLanguageModel = Callable[[str], Awaitable[LanguageModel | None]]
+"""opens what a URL of the setting `llm` names; with an empty one, the language model of the workspace"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RerankerContext(ModelContext):
     """Handed to every factory of `intelforge.rerankers` as `context`.
@@ -41,5 +45,4 @@ class RerankerContext(ModelContext):
 
     encoder: TokenEncoder | None
     """what embeds, if it gives vectors of tokens too"""
-    language_model: Callable[[str], Awaitable[LanguageModel | None]]
-    """opens what a URL of the setting `llm` names; with an empty one, the language model of the workspace"""
+    language_model: OpenLanguageModel
