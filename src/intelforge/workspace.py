@@ -16,20 +16,17 @@ from intelforge.core.chat import Accounting
 from intelforge.core.clock import new_id
 from intelforge.core.current_settings import CurrentSettings
 from intelforge.core.errors import InvalidInputError, NotFoundError, StorageError
-from intelforge.core.model_reports import ModelCheck, ModelInfo, ModelRecommendation, Preference
-from intelforge.core.reports import Check, Progress, SettingValue, Shown, SourceStatus, Stage, Status, SyncReport
+from intelforge.core.model_reports import ModelCheck
+from intelforge.core.reports import Check, Progress, SettingValue, Shown, SourceStatus, Status, SyncReport
 from intelforge.core.search import SearchRequest, SearchResult
 from intelforge.core.settings import Settings
 from intelforge.core.settings_file import FILE_NAME, describe_settings, find_workspace, load_settings
 from intelforge.core.values import EVERYONE, Answer, Source
-from intelforge.index.protocol import Embedder
 from intelforge.index.query import legible
 from intelforge.index.reading import location, may_see
-from intelforge.ingest.embed import RATE_FACT
 from intelforge.parts import STATE, Parts
 from intelforge.searching import Searching
-from intelforge.security.egress import Egress
-from intelforge.store.standings import Counts
+from intelforge.state import empty_note, state_of
 from intelforge.upkeep import IndexUpkeep
 
 if TYPE_CHECKING:
@@ -37,8 +34,6 @@ if TYPE_CHECKING:
     from intelforge.costs import Costs
     from intelforge.modelling import Modelling
     from intelforge.routing import Routing
-
-FAILURES_SHOWN = 1000
 
 Report = Callable[[Progress], None]
 
@@ -200,30 +195,7 @@ class Workspace:
 
     async def status(self, *, skipped: bool = False) -> Status:
         """The state of the workspace; its failures include what was skipped by rule when `skipped` is set."""
-        parts = self._parts
-        live = await parts.versions.live_version()
-        embedder, _ = parts.versions.embedder_of(live)
-        counts = await parts.versions.counts(live)
-        embedded = counts.embedded if embedder else 0
-        rate = float(await parts.facts.get(RATE_FACT) or 0.0)
-        left = counts.left(local=embedder.local) if embedder else counts.chunks
-        eta = 0.0 if left == 0 else left / rate if rate and embedder else None
-        running = [lease for lease in await parts.leases.held() if lease.owner != parts.leases.owner and lease.detail]
-        return Status(
-            path=str(self.path),
-            sources=tuple(await parts.sources.statuses()),
-            items=await parts.items.counts(),
-            documents=counts.documents,
-            chunks=counts.chunks,
-            embedded=embedded,
-            embedder=(live.embedder if live.model else self._current.now.embedder) if embedder else "none:",
-            embedding_rate=rate,
-            embedding_eta=eta,
-            failures=tuple(await parts.items.failures(skipped=skipped, limit=FAILURES_SHOWN)),
-            running=tuple(f"process {lease.owner.rsplit(':', 3)[1]}: {lease.detail}" for lease in running),
-            building=await self.index.building(),
-            notes=await self._notes(counts, embedder),
-        )
+        return await state_of(self._parts, self._searching, self.index, skipped=skipped)
 
     @functools.cached_property
     def chatting(self) -> "Chatting":
@@ -307,7 +279,7 @@ class Workspace:
                 principals=tuple(principals),
             )
         counts = await serving.standings.counts()
-        notes = await self._searching.lacking(reranking=True) if counts.chunks else [await self._empty_note()]
+        notes = await self._searching.lacking(reranking=True) if counts.chunks else [await empty_note(self._parts)]
         return replace(found, notes=(*found.notes, *notes))
 
     async def show(
@@ -348,57 +320,6 @@ class Workspace:
     async def check_models(self, *urls: str) -> list[ModelCheck]:
         """Whether language models can be reached, let us in and are there: those named, or that of the settings."""
         return await self._parts.check_models(*(urls or (self._current.now.llm,)))
-
-    async def _empty_note(self) -> str:
-        hint = "run: intelforge sync, then: intelforge status"
-        if not await self._parts.sources.all():
-            hint = "run: intelforge add PATH_OR_URL, then: intelforge sync"
-        return f"the workspace is empty; {hint}"
-
-    async def _notes(self, counts: Counts, embedder: Embedder | None) -> tuple[str, ...]:
-        notes = [*await self._searching.lacking(reranking=True)]
-        if unindexed := counts.chunks - counts.indexed:
-            notes.append(f"{unindexed} chunks are not in the index yet; run: intelforge sync")
-        if embedder and counts.withheld and not embedder.local:
-            notes.append(
-                f"{counts.withheld} chunks are found by their words alone: they may only go to models on this machine, "
-                f"and {embedder.name} is not on it; set another: intelforge config set embedder URL"
-            )
-        return tuple(notes)
-
-
-async def pull_model(name: str, *, report: Report | None = None) -> ModelInfo:
-    """Brings a model's weights here and checks them. Raises ModelError when no way worked."""
-    from intelforge.index import weights
-
-    def told(here: int, total: int) -> None:
-        if report:
-            report(Progress(stage=Stage.LISTING, done=here, total=total, unit="bytes", detail=name))
-
-    async with Egress() as egress, egress.client() as client:
-        cache = weights.cache_folder()
-        await weights.pull(name, cache=cache, client=client, report=told)
-        return next(model for model in weights.list_models(cache=cache) if model.name == name)
-
-
-def list_models() -> list[ModelInfo]:
-    """Every local model and whether its weights are here."""
-    from intelforge.index import weights
-
-    return weights.list_models(cache=weights.cache_folder())
-
-
-async def recommend_model(
-    preference: Preference, *, memory_gb: float | None = None, context: int | None = None
-) -> ModelRecommendation:
-    """Which local language model fits this machine, `memory_gb` of which it may use, for so many tokens of context.
-
-    Raises InvalidInputError for what makes no sense.
-    """
-    from intelforge import modelling
-
-    wanted = modelling.CONTEXT if context is None else context
-    return await modelling.recommend_model(preference, memory_gb=memory_gb, context=wanted)
 
 
 def _unreported(progress: Progress) -> None:

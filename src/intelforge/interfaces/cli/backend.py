@@ -46,7 +46,8 @@ class Backend:
 def load_backend() -> Backend:
     """The real one."""
     from intelforge.core.settings_file import find_workspace, write_setting
-    from intelforge.workspace import Workspace, list_models, pull_model, recommend_model
+    from intelforge.local_models import list_models, pull_model, recommend_model
+    from intelforge.workspace import Workspace
 
     return Backend(
         init=Workspace.init,
