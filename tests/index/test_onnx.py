@@ -206,11 +206,6 @@ async def test_cancelling_stops_after_the_running_batch(embedders: dict[str, Onn
     assert (await asyncio.wait_for(embedder.embed(["after"]), 30)).shape == (1, 384)
 
 
-async def test_tokens_are_counted_without_special_ones(embedders: dict[str, OnnxEmbedder]) -> None:
-    assert embedders["int8"].count_tokens("hello world") == 2
-    assert embedders["int8"].count_tokens("long " * 400) == 400
-
-
 async def test_the_graph_is_written_once_and_used_again(embedders: dict[str, OnnxEmbedder], cache: Path) -> None:
     await embedders["float32"].embed(["x"])
     [graph] = (cache / NAME).glob("float32*.onnx")

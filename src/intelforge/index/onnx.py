@@ -131,11 +131,6 @@ class OnnxEmbedder:
     def _states(self, batch: Sequence[Tokens]) -> list[Vectors]:
         return self._load()[1].states(batch)
 
-    def count_tokens(self, text: str) -> int:
-        """Tokens of a text, special tokens not counted, not cut."""
-        encoded = self._load()[0].encode(encodable(text), add_special_tokens=False)
-        return sum(len(part.ids) for part in (encoded, *encoded.overflowing))
-
     def _pieces(self, texts: Sequence[str]) -> tuple[list[Tokens], list[int]]:
         """The tokens of every piece, special ones included, and the text it is of."""
         encoded = self._load()[0].encode_batch_fast([encodable(text) for text in texts])

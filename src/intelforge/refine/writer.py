@@ -6,7 +6,6 @@ from intelforge.core.errors import ErrorCode, ItemError
 from intelforge.refine.protocol import Block, Extracted
 from intelforge.refine.text import clean
 
-HEADING_LEVELS = 6
 _TIGHT = {"table_row", "list", "code"}
 
 
