@@ -366,6 +366,9 @@ async def test_watching_wakes_for_items_and_not_for_what_is_left_out(tmp_path: P
                 # Until the watch has begun a change goes unseen.
                 write(tmp_path, "a.txt")
                 await asyncio.wait([asyncio.create_task(woken.wait())], timeout=0.5)
+        changed = ("a.txt", ".gitignore", "b.log", "node_modules/x.js")
+        wakes = [folder._wanted(Change.modified, str(tmp_path / name)) for name in changed]
+        assert wakes == [True, True, False, False]
     finally:
         await folder.close()
         await asyncio.wait_for(watching, 20)
