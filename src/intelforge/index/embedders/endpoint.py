@@ -1,10 +1,11 @@
 """One embedding model of one HTTP API: where it is, how it is asked, how its reply is read."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from intelforge.index.embedders.known_models import ModelFacts
+from intelforge.index.model_endpoint import ModelEndpoint
 from intelforge.index.protocol import TextKind, Vectors
 
 
@@ -17,15 +18,9 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(ModelEndpoint):
     """What `RemoteEmbedder` must know of an API."""
 
-    name: str
-    """of the embedder"""
-    provider: str
-    """as price lists name it"""
-    model: str
-    url: str
     facts: ModelFacts
     body: Callable[[Sequence[str], TextKind], Mapping[str, Any]]
     """the JSON that asks for the vectors of some texts"""
@@ -33,8 +28,3 @@ class Endpoint:
     """reads the JSON that came; LookupError, TypeError or ValueError when it is not what the API gives"""
     most_texts: int
     """in one request"""
-    key: str = field(default="", repr=False)
-    free: bool = False
-    """costs nothing"""
-    local: bool = False
-    """what it is given stays on this machine"""

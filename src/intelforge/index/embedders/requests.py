@@ -10,8 +10,9 @@ import numpy as np
 from intelforge.core.errors import ModelError
 from intelforge.index.embedders.endpoint import Endpoint, Reply
 from intelforge.index.embedders.pieces import estimated_tokens
-from intelforge.index.model_api import WAITED_FOR_ATTEMPTS, ModelApi, Patience, answered
-from intelforge.index.model_context import ModelContext, RemoteCall
+from intelforge.index.embedders.url import SETTING
+from intelforge.index.model_api import WAITED_FOR_ATTEMPTS, Patience, answered
+from intelforge.index.model_context import ModelContext
 from intelforge.index.protocol import TextKind, Vectors
 
 READ_AT_ONCE_BYTES: Final = 50_000
@@ -24,14 +25,7 @@ class Requests:
     def __init__(self, endpoint: Endpoint, context: ModelContext, *, patience: Patience | None = None) -> None:
         self._endpoint = endpoint
         self._context = context
-        self._api = ModelApi(
-            setting="embedder",
-            name=endpoint.name,
-            url=endpoint.url,
-            key=endpoint.key,
-            client=context.client,
-            patience=patience or Patience(),
-        )
+        self._api = endpoint.api(SETTING.name, context, patience or Patience())
 
     async def send(self, texts: Sequence[str], kind: TextKind) -> Vectors:
         """Vectors as the server gave them, shape (len(texts), any), in order.
@@ -44,10 +38,7 @@ class Requests:
     async def _once(self, texts: Sequence[str], kind: TextKind) -> Vectors:
         endpoint = self._endpoint
         tokens = sum(map(estimated_tokens, texts))
-        call = RemoteCall(
-            purpose="embed", provider=endpoint.provider, model=endpoint.model, tokens=tokens, local=endpoint.free
-        )
-        async with self._context.meter(call) as spent:
+        async with self._context.meter(endpoint.call("embed", tokens=tokens)) as spent:
             content = await self._api.post(json.dumps(endpoint.body(texts, kind)).encode())
             with answered():
                 if len(content) > READ_AT_ONCE_BYTES:

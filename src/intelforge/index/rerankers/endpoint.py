@@ -1,9 +1,10 @@
 """One reranking model of one HTTP API: where it is, how it is asked, how its reply is read."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from intelforge.index.model_endpoint import ModelEndpoint
 from intelforge.index.rerank import MOST
 
 
@@ -16,26 +17,15 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(ModelEndpoint):
     """What `RemoteReranker` must know of an API."""
 
-    name: str
-    """of the reranker"""
-    provider: str
-    """as price lists name it"""
-    model: str
-    url: str
     body: Callable[[str, Sequence[str]], Mapping[str, Any]]
     """the JSON that asks for the scores of some texts against a query"""
     read: Callable[[Any], Reply]
     """reads the JSON that came; LookupError, TypeError or ValueError when it is not what the API gives"""
     most_texts: int = MOST
     """in one request"""
-    key: str = field(default="", repr=False)
-    free: bool = False
-    """costs nothing"""
-    local: bool = False
-    """what it is given stays on this machine"""
 
 
 def ask(model: str, query: str, texts: Sequence[str]) -> Mapping[str, Any]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from intelforge.core.errors import ErrorCode, ModelError
 from intelforge.index.embedders.pieces import estimated_tokens
-from intelforge.index.model_api import WAITED_FOR_ATTEMPTS, ModelApi, Patience, answered, sendable
-from intelforge.index.model_context import ModelContext, RemoteCall
+from intelforge.index.model_api import WAITED_FOR_ATTEMPTS, Patience, answered, sendable
+from intelforge.index.model_context import ModelContext
 from intelforge.index.rerank import Scores
 from intelforge.index.rerankers.endpoint import Endpoint
 from intelforge.index.rerankers.url import SETTING
@@ -31,14 +31,7 @@ class RemoteReranker:
     def __init__(self, endpoint: Endpoint, context: ModelContext, *, patience: Patience | None = None) -> None:
         self.endpoint = endpoint
         self._context = context
-        self._api = ModelApi(
-            setting=SETTING.name,
-            name=endpoint.name,
-            url=endpoint.url,
-            key=endpoint.key,
-            client=context.client,
-            patience=patience or Patience(first=FIRST_WAIT),
-        )
+        self._api = endpoint.api(SETTING.name, context, patience or Patience(first=FIRST_WAIT))
 
     @property
     def name(self) -> str:
@@ -71,10 +64,7 @@ class RemoteReranker:
     async def _once(self, query: str, texts: Sequence[str]) -> Scores:
         endpoint = self.endpoint
         tokens = len(texts) * estimated_tokens(query) + sum(map(estimated_tokens, texts))
-        call = RemoteCall(
-            purpose="rerank", provider=endpoint.provider, model=endpoint.model, tokens=tokens, local=endpoint.free
-        )
-        async with self._context.meter(call) as spent:
+        async with self._context.meter(endpoint.call("rerank", tokens=tokens)) as spent:
             content = await self._api.post(json.dumps(endpoint.body(query, texts)).encode())
             with answered():
                 scores, counted = self._read(content, len(texts))
