@@ -13,7 +13,8 @@ from intelforge.core.chat import Accounting, ChatRequest, Message, Role
 from intelforge.core.costs import EACH, Budget, Period, Scope
 from intelforge.core.errors import BudgetError
 from intelforge.core.search import SearchRequest
-from intelforge.testing.embedding_server import EmbeddingServer, rerouted
+from intelforge.testing.api_double import rerouted
+from intelforge.testing.embedding_server import EmbeddingServer
 from intelforge.testing.model_server import ModelServer, ServerReply, ServerRequest, chat_reply
 from intelforge.testing.rerank_server import RerankServer
 from intelforge.workspace import Workspace

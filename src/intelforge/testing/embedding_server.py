@@ -3,15 +3,14 @@
 import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Final, Self
+from dataclasses import dataclass
+from typing import Any, Final
 
-import httpx2
 import numpy as np
 
 from intelforge.index.protocol import Vectors
-from intelforge.testing.model_server import ModelServer, ServerReply, ServerRequest, error_reply, json_reply
+from intelforge.testing.api_double import ApiDouble
+from intelforge.testing.model_server import ServerReply, ServerRequest, error_reply, json_reply
 
 DIMENSIONS: Final = 8
 
@@ -23,7 +22,7 @@ def vector_of(text: str, *, dimensions: int = DIMENSIONS) -> Vectors:
 
 
 @dataclass(kw_only=True)
-class EmbeddingServer:
+class EmbeddingServer(ApiDouble):
     """One server that speaks all four APIs. Use as `async with EmbeddingServer() as server`."""
 
     dimensions: int = DIMENSIONS
@@ -31,38 +30,13 @@ class EmbeddingServer:
     """words of a text that is not yet too long"""
     most_texts: int = 1_000_000
     """in one request"""
-    failures: list[ServerReply] = field(default_factory=list)
-    """sent first, one for each request"""
-
-    async def __aenter__(self) -> Self:
-        self._server = await ModelServer(self.respond).__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._server.__aexit__(kind, error, trace)
-
-    @property
-    def url(self) -> str:
-        return self._server.url
-
-    @property
-    def requests(self) -> list[ServerRequest]:
-        return self._server.requests
 
     @property
     def texts(self) -> list[list[str]]:
         """Those of each request."""
         return [_texts(request.json) for request in self.requests]
 
-    def client(self) -> httpx2.AsyncClient:
-        """A client that brings every request here, whatever its host, which the `host` header keeps."""
-        return rerouted(self.url)
-
-    def respond(self, request: ServerRequest) -> ServerReply:
-        if self.failures:
-            return self.failures.pop(0)
+    def reply(self, request: ServerRequest) -> ServerReply:
         dialect = DIALECTS.get(request.path)
         if dialect is None or request.method != "POST":
             return json_reply({"error": "not found"}, status=404)
@@ -151,21 +125,3 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
         ),
     ),
 }
-
-
-def rerouted(url: str) -> httpx2.AsyncClient:
-    """A client that brings every request to one server, whatever its host, which the `host` header keeps."""
-    return httpx2.AsyncClient(transport=_Rerouted(url), trust_env=False, timeout=20)
-
-
-class _Rerouted(httpx2.AsyncBaseTransport):
-    def __init__(self, url: str) -> None:
-        self._place = httpx2.URL(url)
-        self._transport = httpx2.AsyncHTTPTransport()
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        request.url = request.url.copy_with(scheme="http", host=self._place.host, port=self._place.port)
-        return await self._transport.handle_async_request(request)
-
-    async def aclose(self) -> None:
-        await self._transport.aclose()

@@ -6,14 +6,10 @@ What it says of a text is the share of the query's words that it has.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
-import httpx2
-
-from intelforge.testing.embedding_server import rerouted
+from intelforge.testing.api_double import ApiDouble
 from intelforge.testing.model_server import (
-    ModelServer,
     ServerReply,
     ServerRequest,
     chat_reply,
@@ -32,40 +28,15 @@ def relevance(query: str, text: str) -> float:
 
 
 @dataclass(kw_only=True)
-class RerankServer:
+class RerankServer(ApiDouble):
     """One server that speaks all of them. Use as `async with RerankServer() as server`."""
 
     key: str = field(default=KEY, repr=False)
     """what it lets in"""
     max_words: int = 1_000_000
     """words of a pair that is not yet too long"""
-    failures: list[ServerReply] = field(default_factory=list)
-    """sent first, one for each request"""
 
-    async def __aenter__(self) -> Self:
-        self._server = await ModelServer(self.respond).__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._server.__aexit__(kind, error, trace)
-
-    @property
-    def url(self) -> str:
-        return self._server.url
-
-    @property
-    def requests(self) -> list[ServerRequest]:
-        return self._server.requests
-
-    def client(self) -> httpx2.AsyncClient:
-        """A client that brings every request here, whatever its host, which the `host` header keeps."""
-        return rerouted(self.url)
-
-    def respond(self, request: ServerRequest) -> ServerReply:
-        if self.failures:
-            return self.failures.pop(0)
+    def reply(self, request: ServerRequest) -> ServerReply:
         if request.method != "POST":
             return json_reply({"detail": "Not Found"}, status=404)
         if request.headers.get("authorization") != f"Bearer {self.key}":
