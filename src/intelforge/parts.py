@@ -224,29 +224,12 @@ class Parts:
     def gateway(self) -> "Gateway":
         """The one way to language models."""
         # Imported late: most commands ask no model.
-        from intelforge.models.endpoint import Limits
         from intelforge.models.gateway import Gateway, Options
-        from intelforge.models.resilience import RetryPolicy
 
-        settings = self.settings
-        limits = Limits(
-            total=settings.llm_timeout,
-            first_token=settings.llm_first_token_timeout,
-            token=settings.llm_token_timeout,
-            connect=settings.llm_connect_timeout,
-            max_tokens=settings.llm_max_tokens,
-        )
-        options = Options(
-            limits=limits,
-            retry=RetryPolicy(retries=settings.llm_retries),
-            hedge_seconds=settings.llm_hedge_seconds,
-            record=str(self.root / settings.llm_record) if settings.llm_record else "",
-            allow_hosts=settings.allow_hosts,
-        )
         return Gateway(
             client=self._model_client,
             ledger=self.ledger,
-            options=options,
+            options=Options.of(self.settings, root=self.root),
             lent=self.lending.lent,
             prices=self._prices,
             secrets=self.secrets,

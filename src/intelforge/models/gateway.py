@@ -6,13 +6,15 @@ import functools
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx2
 
 from intelforge.core.errors import BackendError, ConfigError, ErrorCode, ModelError
 from intelforge.core.model_reports import ModelCheck
 from intelforge.core.registry import backends, load_backend
+from intelforge.core.settings import Settings
 from intelforge.models.checking import Checker, unopened
 from intelforge.models.endpoint import Endpoint, Limits
 from intelforge.models.gateway_model import Behaviour, Candidate, GatewayModel, Lent
@@ -46,6 +48,24 @@ class Options:
     """for looking whether an Ollama runs, in seconds"""
     allow_hosts: Collection[str] = ()
     """hosts of the user's own, which keys may be sent to without encryption"""
+
+    @classmethod
+    def of(cls, settings: Settings, *, root: Path) -> Self:
+        """Those of a workspace in the folder `root`."""
+        limits = Limits(
+            total=settings.llm_timeout,
+            first_token=settings.llm_first_token_timeout,
+            token=settings.llm_token_timeout,
+            connect=settings.llm_connect_timeout,
+            max_tokens=settings.llm_max_tokens,
+        )
+        return cls(
+            limits=limits,
+            retry=RetryPolicy(retries=settings.llm_retries),
+            hedge_seconds=settings.llm_hedge_seconds,
+            record=str(root / settings.llm_record) if settings.llm_record else "",
+            allow_hosts=settings.allow_hosts,
+        )
 
 
 @dataclass(slots=True, kw_only=True)
