@@ -43,6 +43,7 @@ from intelforge.index.store_rules import (
     ranked,
 )
 from intelforge.index.words import label_key, query_phrases, query_words, words
+from intelforge.index.words_beside import WordsBeside
 
 CHUNKS: Final = "intelforge_chunks"
 VECTORS: Final = "intelforge_vectors"
@@ -57,7 +58,9 @@ UNLABELLED: Final = "none"
 """stands for no labels: Chroma takes no empty lists"""
 
 
-def open_store(url: str, *, root: Path, version: int = 1, secrets: Mapping[str, str] | None = None) -> "ChromaStore":
+def open_store(
+    url: str, *, root: Path, version: int = 1, secrets: Mapping[str, str] | None = None
+) -> "ChromaStore | WordsBeside":
     """The store at the server or in the folder (relative to `root`) of the URL. Nothing is opened before `async with`.
 
     Raises ConfigError or InvalidInputError for a URL that names neither, BackendError when a folder is named and
@@ -68,37 +71,29 @@ def open_store(url: str, *, root: Path, version: int = 1, secrets: Mapping[str, 
         return ChromaStore(Service(place), version=version)
     if importlib.util.find_spec("chromadb") is None:
         raise BackendError("the 'chroma' backend needs the package chromadb", hint="pip install 'intelforge[chroma]'")
-    return ChromaStore(Folder(place / "chroma"), TextIndex(place / "words.sqlite"))
+    return WordsBeside(TextIndex(place / "words.sqlite"), ChromaStore(Folder(place / "chroma")))
 
 
 class ChromaStore:
     """Chunks and vectors in Chroma. A server may be used by several tasks and processes at once."""
 
-    def __init__(self, client: Service | Folder, text: TextIndex | None = None, *, version: int = 1) -> None:
+    def __init__(self, client: Service | Folder, *, version: int = 1) -> None:
         self._client = client
-        self._text = text
         self._chunks = name_of_version(CHUNKS, version)
         self._vectors = name_of_version(VECTORS, version)
         self._making = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         await self._client.open()
-        if self._text:
-            await asyncio.to_thread(self._text.open)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._client.close()
-        if self._text:
-            self._text.close()
 
     async def add(self, chunks: Sequence[Chunk], about: About = NOTHING_KNOWN) -> None:
         if not chunks:
-            return
-        if self._text:
-            await asyncio.to_thread(self._text.add, chunks, about)
             return
         last = {chunk.id: chunk for chunk in chunks}
         texts = await asyncio.to_thread(lambda: [_spaced(words(chunk.embedding_text)) for chunk in last.values()])
@@ -131,8 +126,6 @@ class ChromaStore:
     async def describe(self, about: About) -> None:
         if not about:
             return
-        if self._text:
-            await asyncio.to_thread(self._text.describe, about)
         for name in self._names:
             described = {"document": {"$in": sorted(about)}}
             async for page in self._client.pages(name, where=described, include=[]):
@@ -142,8 +135,6 @@ class ChromaStore:
     async def delete(self, document_ids: Collection[str]) -> None:
         if not document_ids:
             return
-        if self._text:
-            await asyncio.to_thread(self._text.delete, document_ids)
         for name in self._names:
             await self._client.call(name, "delete", where={"document": {"$in": sorted(set(document_ids))}})
 
@@ -151,12 +142,7 @@ class ChromaStore:
         check_limit(limit)
         if admits_nothing(where):
             return []
-        if not isinstance(query, str):
-            hits = await self._nearest(query, limit, where)
-        elif self._text:
-            hits = await asyncio.to_thread(self._text.search, query, limit=limit, where=where)
-        else:
-            hits = await self._holding(query, where)
+        hits = await (self._holding(query, where) if isinstance(query, str) else self._nearest(query, limit, where))
         return ranked(hits, limit)
 
     async def vectors(self, chunk_ids: Collection[str]) -> Mapping[str, Vectors]:
@@ -167,39 +153,28 @@ class ChromaStore:
                 found |= zip(page["ids"], np.asarray(page["embeddings"], np.float32), strict=True)
         return found
 
-    async def similar(self, word: str, *, where: Filter) -> list[str]:
-        """As `spelling.FuzzyText` says; a server has no way to tell, and gives none."""
-        return await asyncio.to_thread(self._text.similar, word, where=where) if self._text else []
-
     async def count(self) -> Held:
-        chunks = (await asyncio.to_thread(self._text.count)) if self._text else await self._client.count(self._chunks)
-        return Held(chunks, await self._client.count(self._vectors))
+        return Held(await self._client.count(self._chunks), await self._client.count(self._vectors))
 
     async def inventory(self) -> Mapping[str, Held]:
         counts = {self._chunks: Counter[str](), self._vectors: Counter[str]()}
         for name in self._names:
             async for page in self._client.pages(name, where=None, include=[]):
                 counts[name].update(document_of(key) for key in page["ids"])
-        if self._text:
-            counts[self._chunks] = Counter(await asyncio.to_thread(self._text.inventory))
         chunks, vectors = counts[self._chunks], counts[self._vectors]
         return held_by_document(chunks, vectors)
 
     async def maintain(self) -> None:
         """Chroma folds what is written on its own."""
-        if self._text:
-            await asyncio.to_thread(self._text.maintain)
 
     async def drop(self) -> None:
-        if self._text:
-            await asyncio.to_thread(self._text.empty)
         for name in self._names:
             await self._client.drop(name)
 
     @property
     def _names(self) -> tuple[str, ...]:
         """The collections in use."""
-        return (self._vectors,) if self._text else (self._chunks, self._vectors)
+        return (self._chunks, self._vectors)
 
     async def _upsert(
         self, name: str, ids: list[str], vectors: Vectors, about: About, texts: "list[str] | None" = None

@@ -5,7 +5,6 @@ and digits, so that no analyser takes them apart. Milvus Lite weighs a word anew
 the words are in an SQLite file of their own.
 """
 
-import asyncio
 import importlib.util
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -44,6 +43,7 @@ from intelforge.index.store_rules import (
     ranked,
 )
 from intelforge.index.words import label_key, query_phrases, query_words, word_keys, words
+from intelforge.index.words_beside import WordsBeside
 
 CHUNKS: Final = "intelforge_chunks"
 VECTORS: Final = "intelforge_vectors"
@@ -56,7 +56,9 @@ PHRASE_CANDIDATES: Final = 1000
 """chunks that hold all words of a quoted phrase and are looked through for it, best first"""
 
 
-def open_store(url: str, *, root: Path, version: int = 1, secrets: Mapping[str, str] | None = None) -> "MilvusStore":
+def open_store(
+    url: str, *, root: Path, version: int = 1, secrets: Mapping[str, str] | None = None
+) -> "MilvusStore | WordsBeside":
     """The store at the server or in the folder (relative to `root`) of the URL. Nothing is opened before `async with`.
 
     Raises ConfigError or InvalidInputError for a URL that names neither, BackendError when pymilvus is missing.
@@ -69,23 +71,20 @@ def open_store(url: str, *, root: Path, version: int = 1, secrets: Mapping[str, 
             )
     if isinstance(place, Server):
         return MilvusStore(Milvus(place), version=version)
-    return MilvusStore(Milvus(place), TextIndex(place / "words.sqlite"))
+    return WordsBeside(TextIndex(place / "words.sqlite"), MilvusStore(Milvus(place)))
 
 
 class MilvusStore:
     """Chunks and vectors in Milvus. A server may be used by several tasks and processes at once."""
 
-    def __init__(self, milvus: Milvus, text: TextIndex | None = None, *, version: int = 1) -> None:
+    def __init__(self, milvus: Milvus, *, version: int = 1) -> None:
         self._milvus = milvus
-        self._text = text
         self._chunks = name_of_version(CHUNKS, version)
         self._vectors = name_of_version(VECTORS, version)
 
     async def __aenter__(self) -> Self:
         await self._milvus.open()
         try:
-            if self._text:
-                await asyncio.to_thread(self._text.open)
             await self._milvus.do(self._load)
         except BaseException:
             await self.__aexit__(None, None, None)
@@ -96,14 +95,9 @@ class MilvusStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._milvus.close()
-        if self._text:
-            self._text.close()
 
     async def add(self, chunks: Sequence[Chunk], about: About = NOTHING_KNOWN) -> None:
         if not chunks:
-            return
-        if self._text:
-            await asyncio.to_thread(self._text.add, chunks, about)
             return
         last = {chunk.id: chunk for chunk in chunks}
 
@@ -137,8 +131,6 @@ class MilvusStore:
         await self._milvus.do(upsert)
 
     async def describe(self, about: About) -> None:
-        if about and self._text:
-            await asyncio.to_thread(self._text.describe, about)
         if about:
             await self._milvus.do(lambda collections: self._describe(collections, about))
 
@@ -149,8 +141,6 @@ class MilvusStore:
             for name in collections.there(self._chunks, self._vectors):
                 collections.delete(name, gone)
 
-        if document_ids and self._text:
-            await asyncio.to_thread(self._text.delete, document_ids)
         if document_ids:
             await self._milvus.do(delete)
 
@@ -159,9 +149,7 @@ class MilvusStore:
         if admits_nothing(where):
             return []
         most = min(limit, MOST_HITS)
-        if isinstance(query, str) and self._text:
-            hits = await asyncio.to_thread(self._text.search, query, limit=limit, where=where)
-        elif isinstance(query, str):
+        if isinstance(query, str):
             hits = await self._milvus.do(lambda collections: self._matching(collections, query, most, where))
         else:
             hits = await self._milvus.do(lambda collections: self._nearest(collections, query, most, where))
@@ -170,15 +158,11 @@ class MilvusStore:
     async def vectors(self, chunk_ids: Collection[str]) -> Mapping[str, Vectors]:
         return await self._milvus.do(lambda collections: dict(collections.vectors(self._vectors, list(chunk_ids))))
 
-    async def similar(self, word: str, *, where: Filter) -> list[str]:
-        """As `spelling.FuzzyText` says; a server has no way to tell, and gives none."""
-        return await asyncio.to_thread(self._text.similar, word, where=where) if self._text else []
-
     async def count(self) -> Held:
         chunks, vectors = await self._milvus.do(
             lambda collections: (collections.count(self._chunks), collections.count(self._vectors))
         )
-        return Held(await asyncio.to_thread(self._text.count) if self._text else chunks, vectors)
+        return Held(chunks, vectors)
 
     async def inventory(self) -> Mapping[str, Held]:
         def counted(collections: Collections) -> list[Counter[str]]:
@@ -188,22 +172,16 @@ class MilvusStore:
             ]
 
         chunks, vectors = await self._milvus.do(counted)
-        if self._text:
-            chunks = Counter(await asyncio.to_thread(self._text.inventory))
         return held_by_document(chunks, vectors)
 
     async def maintain(self) -> None:
         """Milvus folds what is written on its own."""
-        if self._text:
-            await asyncio.to_thread(self._text.maintain)
 
     async def drop(self) -> None:
         def drop(collections: Collections) -> None:
             for name in collections.there(self._chunks, self._vectors):
                 collections.drop(name)
 
-        if self._text:
-            await asyncio.to_thread(self._text.empty)
         await self._milvus.do(drop)
 
     def _load(self, collections: Collections) -> None:
