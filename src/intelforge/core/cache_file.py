@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
+from intelforge.core.write_ahead import write_ahead
+
 Result = TypeVar("Result")
 
 BUSY_SECONDS: Final = 2.0
@@ -51,7 +53,8 @@ class CacheFile:
             connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, check_same_thread=False)
             self._connection = connection
             # A power cut may lose what was written last, and never damages the file.
-            connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + self._schema)
+            write_ahead(connection.execute)
+            connection.executescript("PRAGMA synchronous = NORMAL;" + self._schema)
         return self._connection
 
     def _delete(self) -> None:

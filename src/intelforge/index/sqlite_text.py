@@ -15,6 +15,7 @@ from typing import Final
 
 from intelforge.core.errors import BusyError, ErrorCode, StorageError
 from intelforge.core.values import Chunk
+from intelforge.core.write_ahead import write_ahead
 from intelforge.index.protocol import About, Filter, Scored
 from intelforge.index.spelling import edits_of, likeliest
 from intelforge.index.store_rules import phrases_first, ranked
@@ -193,7 +194,7 @@ class TextIndex:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
+        write_ahead(connection.execute)
         connection.execute("PRAGMA synchronous = FULL")
         return connection
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from intelforge.core.errors import BackendError, ErrorCode, StorageError
+from intelforge.core.write_ahead import write_ahead
 from intelforge.store.database import BEGIN, Backend
 
 BUSY_SECONDS = 30
@@ -60,8 +61,8 @@ def _configure(engine: Engine) -> None:
     def connect(connection: Any, record: object) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
+        write_ahead(cursor.execute)
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
             f"busy_timeout={BUSY_SECONDS * 1000}",
