@@ -163,7 +163,7 @@ async def test_what_was_measured_takes_the_place_of_what_is_built_in() -> None:
     )
     measured = profile("ollama:qwen3:8b", *trials, usable=3000, lost=6000)
     catalogue = Catalogue(profiles=MemoryProfiles({measured.model: measured}), environment={})
-    abilities = await catalogue.abilities_of("ollama:qwen3:8b")
+    abilities = (await catalogue.measured_facts("ollama:qwen3:8b")).abilities
     assert (abilities.tools, abilities.json_schema) == (False, True)
     assert abilities.origin == "measured 2026-01-31"
     assert (await catalogue.measured_facts("ollama:qwen3:8b")).context_window == 3000
@@ -227,7 +227,7 @@ async def test_what_another_process_measured_is_read_after_a_while_and_once_for_
     store, time = MemoryProfiles(), [0.0]
     catalogue = Catalogue(profiles=store, environment={}, now=lambda: time[0])
     name = "ollama:my-own:13b"
-    assert (await catalogue.abilities_of(name)).tools is None
+    assert (await catalogue.measured_facts(name)).abilities.tools is None
     measured = profile(name, Trial(skill=Skill.TOOL_CALL, tries=2, passed=0), usable=2000, lost=3000)
     store.kept[name] = measured  # by another process
     time[0] = REFRESHED_SECONDS - 1

@@ -129,10 +129,6 @@ class Catalogue:
         abilities = self._measured(profile, facts)
         return replace(facts, known=True, abilities=abilities, context_window=window, origins=origins)
 
-    async def abilities_of(self, name: str) -> Abilities:
-        """What a model can do: what the user's file says, else what was measured, else what is built in."""
-        return (await self.measured_facts(name)).abilities
-
     def surely_served(self, name: str) -> float:
         """How many tokens a server surely reads at once; infinite where it serves what the model was made for.
 

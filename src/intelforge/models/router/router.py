@@ -35,7 +35,6 @@ KNOWN_AFTER: Final = 8.0
 LEARN_EVERY: Final = 10
 LEARN_GROWTH: Final = 0.1
 """learning is due when this part, and at least LEARN_EVERY, is new since the last time"""
-CLOSE: Final = 1e-9
 ANY: Final = Constraints()
 
 
