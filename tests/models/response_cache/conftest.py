@@ -14,6 +14,8 @@ from intelforge.testing.reply_store import Clock, OpenStore
 
 REDIS_URL = os.environ.get("INTELFORGE_TEST_REDIS", "redis://localhost:6379/9")
 
+PATIENT_SECONDS = 60.0
+
 
 @pytest.fixture
 def clock() -> Clock:
@@ -21,8 +23,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture(params=["disk", "redis"])
-async def open_store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[OpenStore]:
-    """Opens stores that share what they keep."""
+async def open_store(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[OpenStore]:
+    """Opens stores that share what they keep, and that wait for a busy machine instead of doing without."""
+    monkeypatch.setattr("intelforge.core.cache_file.BUSY_SECONDS", PATIENT_SECONDS)
     opened: list[ReplyStore] = []
     prefix = f"intelforge:test:{uuid4().hex}:"
 
@@ -38,6 +43,7 @@ async def open_store(request: pytest.FixtureRequest, tmp_path: Path, clock: Cloc
 
     if request.param == "redis":
         await _redis_or_skip()
+        monkeypatch.setattr("intelforge.models.response_cache.redis.TIMEOUT", PATIENT_SECONDS)
     yield disk if request.param == "disk" else redis
     for store in opened:
         await store.clear()
