@@ -20,6 +20,7 @@ from intelforge.core.registry import load_backend
 from intelforge.core.values import Attributes, Chunk
 from intelforge.index.protocol import EVERYTHING, Filter, Held, Vectors, VectorStore
 from intelforge.index.spelling import FuzzyText
+from intelforge.testing.documents import make_document
 from intelforge.testing.threaded_server import served
 from intelforge.testing.weaviate_server import WeaviateDouble
 
@@ -204,6 +205,13 @@ async def test_vectors_may_come_before_or_without_their_text(store: VectorStore)
     assert [hit.document_id for hit in await store.search(unit(1), limit=2)] == ["a", "b"]
     await store.add([chunk("a", "now with text")])
     assert await store.inventory() == {"a": Held(1, 1), "b": Held(0, 1)}
+
+
+async def test_documents_are_held_by_the_ids_they_were_given_with(store: VectorStore) -> None:
+    document = make_document("Carrots need water.")
+    await store.add(document.chunks)
+    await store.add_vectors([document.chunks[0].id], unit(1)[None])
+    assert await store.inventory() == {document.id: Held(1, 1)}
 
 
 async def test_vector_search_gives_cosines_best_first(store: VectorStore) -> None:

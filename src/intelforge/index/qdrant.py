@@ -7,6 +7,7 @@ but for the rarity, which Qdrant multiplies in when it searches; the average len
 import asyncio
 import hashlib
 import importlib
+import re
 import uuid
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -52,6 +53,7 @@ AVERAGE_LENGTH: Final = 100
 CANDIDATES: Final = 200
 """least number that a search in the graph keeps in view"""
 MOST_DOCUMENTS: Final = 10_000_000
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def open_store(url: str, *, root: Path, version: int = 1, secrets: Mapping[str, str] | None = None) -> "QdrantStore":
@@ -174,7 +176,7 @@ class QdrantStore:
         found: dict[str, dict[str, int]] = {self._chunks: {}, self._vectors: {}}
         for name in await self._collections():
             held = await self._qdrant.call(name, "facet", key="document", limit=MOST_DOCUMENTS, exact=True)
-            found[name] = {str(hit.value): hit.count for hit in held.hits}
+            found[name] = {_document(str(hit.value)): hit.count for hit in held.hits}
         chunks, vectors = found[self._chunks], found[self._vectors]
         return held_by_document(chunks, vectors)
 
@@ -219,6 +221,11 @@ class QdrantStore:
 
 def _point(chunk_id: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, chunk_id))
+
+
+def _document(counted: str) -> str:
+    """The id of a document that was counted: the local mode takes 32 hexadecimal digits for a UUID and adds hyphens."""
+    return counted.replace("-", "") if _UUID.fullmatch(counted) else counted
 
 
 def _payload(chunk_id: str, about: About) -> dict[str, Any]:
