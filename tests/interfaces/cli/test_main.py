@@ -266,9 +266,12 @@ def test_every_error_code_has_an_outcome() -> None:
     assert set(OUTCOMES) == set(ErrorCode)
 
 
-def test_run_never_raises(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("words", [["status"], ["config"], ["config", "show"]])
+def test_run_never_raises_and_tells_of_an_interrupt(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     def broken() -> None:
         raise KeyboardInterrupt
 
-    assert run(["status"], broken) == 130  # type: ignore[arg-type]
+    assert run(words, broken) == 130  # type: ignore[arg-type]
     assert capsys.readouterr().err == "error: interrupted\n"
+    assert run([*words, "--json"], broken) == 130  # type: ignore[arg-type]
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "interrupted"

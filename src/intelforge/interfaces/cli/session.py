@@ -6,7 +6,7 @@ import functools
 import inspect
 import json as json_format
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Concatenate, ParamSpec, TypeVar
 
@@ -165,11 +165,21 @@ def group(app: typer.Typer) -> Callable[[Callable[[Session], None]], None]:
         def called(context: typer.Context, folder: Folder = None, json: Json = False, debug: Debug = False) -> None:
             session = add_globals(context, folder=folder, json=json, debug=debug)
             if context.invoked_subcommand is None:
-                handler(session)
+                with _interruptible():
+                    handler(session)
 
         app.callback(invoke_without_command=True)(called)
 
     return register
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Raises IntelForgeError (interrupted) for Ctrl-C, at which the framework would end without a word."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise IntelForgeError("interrupted", code=ErrorCode.INTERRUPTED) from error
 
 
 def first_sentence(text: str) -> str:
@@ -196,7 +206,8 @@ def with_global_options(handler: Callable[Concatenate[Session, P], None]) -> Cal
     def called(
         context: typer.Context, folder: Folder, json: Json, debug: Debug, *own: P.args, **rest: P.kwargs
     ) -> None:
-        handler(add_globals(context, folder=folder, json=json, debug=debug), *own, **rest)
+        with _interruptible():
+            handler(add_globals(context, folder=folder, json=json, debug=debug), *own, **rest)
 
     own = list(inspect.signature(handler, eval_str=True).parameters.values())[1:]
     keyword = inspect.Parameter.KEYWORD_ONLY
