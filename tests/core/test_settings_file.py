@@ -38,6 +38,11 @@ def test_a_password_is_never_shown(tmp_path: Path) -> None:
     settings, origins = load_settings(tmp_path, flags={"llm": "https://h/v1?api_key=hush&x=1#m"}, environment={})
     [shown] = [entry for entry in describe_settings(settings, origins) if entry.name == "llm"]
     assert shown.value == "https://h/v1?api_key=***&x=1#m"
+    settings, origins = load_settings(
+        tmp_path, environment={"INTELFORGE_LLM_MODELS": "http://me:hush@h/v1#m, http://me:hush@h/v1#n"}
+    )
+    [shown] = [entry for entry in describe_settings(settings, origins) if entry.name == "llm_models"]
+    assert shown.value == "http://me:***@h/v1#m, http://me:***@h/v1#n"
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def _split(info: FieldInfo, value: str) -> Any:
 def _shown(value: object) -> str:
     if value is PydanticUndefined:
         return ""
-    return ", ".join(value) if isinstance(value, tuple) else without_password(str(value))
+    return ", ".join(map(without_password, value)) if isinstance(value, tuple) else without_password(str(value))
 
 
 def _config_error(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
