@@ -70,6 +70,22 @@ def test_an_embedder_is_opened_once_until_the_settings_name_another(scene: Scene
     assert (found.name, scene.opened) == ("two:", ["one:", "two:"])
 
 
+def test_an_embedder_that_was_opening_when_the_settings_named_another_is_not_kept(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(kind: str, url: str) -> Callable[..., Any]:
+        if url == "one:":
+            scene.settings = named("two:")
+            scene.models.embedder()  # as another thread does meanwhile
+        return scene.load(kind, url)
+
+    monkeypatch.setattr(search_models, "load_backend", load)
+    scene.models.embedder()
+    found = scene.models.embedder()
+    assert found is not None
+    assert found.name == "two:"
+
+
 def test_an_embedder_that_lacks_its_key_is_left_out_with_the_reason_and_tried_again(scene: Scene) -> None:
     scene.settings = named("away:")
     assert scene.models.embedder() is None
@@ -78,6 +94,14 @@ def test_an_embedder_that_lacks_its_key_is_left_out_with_the_reason_and_tried_ag
     assert scene.opened == ["away:", "away:"]
     scene.settings = named("one:")
     assert scene.models.embedder()
+    assert scene.models.embedder_error is None
+
+
+def test_whoever_wants_no_embedder_any_more_is_told_of_none_that_is_missing(scene: Scene) -> None:
+    scene.settings = named("away:")
+    scene.models.embedder()
+    scene.settings = named("none:")
+    assert scene.models.embedder() is None
     assert scene.models.embedder_error is None
 
 

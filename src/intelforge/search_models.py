@@ -38,8 +38,8 @@ class SearchModels:
         self._cache = cache
         self._language_model = language_model
         self._allow = allow
-        self._embedder: Embedder | None = None
-        self._embedder_url = ""
+        self._embedder: tuple[str, Embedder] | None = None
+        """with its URL, in one: threads open it, and the settings may name another meanwhile"""
         self._before: dict[str, Embedder] = {}
         self._reranker: Reranker | None = None
         self._reranked_by: Embedder | None = None
@@ -53,19 +53,19 @@ class SearchModels:
 
         `embedder_error` then says why.
         """
-        if self._embedder_url != (url := self._settings().embedder):
-            self._embedder, self._embedder_url = None, url
-        if self._embedder is None and (embedder := self.uncached_embedder()):
-            self._embedder = CachedEmbedder(embedder, self._cache())
-        return self._embedder
+        url, opened = self._settings().embedder, self._embedder
+        if opened is None or opened[0] != url:
+            embedder = self._uncached(url)
+            self._embedder = opened = (url, CachedEmbedder(embedder, self._cache())) if embedder else None
+        return opened[1] if opened else None
 
     def uncached_embedder(self) -> Embedder | None:
         """A new embedder that computes what it is asked, for those who want to know whether it can."""
-        url = self._settings().embedder
-        if url in NO_EMBEDDER:
-            return None
+        return self._uncached(self._settings().embedder)
+
+    def _uncached(self, url: str) -> Embedder | None:
         try:
-            embedder = self._load_embedder(url)
+            embedder = None if url in NO_EMBEDDER else self._load_embedder(url)
         except IntelForgeError as error:
             if error.error_code not in LEFT_OUT:
                 raise
