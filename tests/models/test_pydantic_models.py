@@ -370,6 +370,24 @@ async def test_what_is_wrong_with_a_request_is_neither_tried_again_nor_held_agai
     assert caught.value.advice.ill is (kind is Failure.SERVER)
 
 
+async def test_a_failure_is_its_own_while_another_is_dealt_with(exchange: Exchange) -> None:
+    with pytest.raises(ProviderError) as first:
+        await exchange.respond("groq:m", ask(), error_reply(401, "no"))
+    try:
+        raise first.value
+    except ProviderError:
+        with pytest.raises(ProviderError) as second:
+            await exchange.respond("mistral:m", ask(), error_reply(400, "temperature is too high"))
+    assert second.value.kind is Failure.REJECTED
+    assert "mistral:m" in second.value.message
+
+
+async def test_what_a_provider_repeats_endlessly_is_not_read_to_its_end(exchange: Exchange) -> None:
+    with pytest.raises(ProviderError) as caught:
+        await exchange.respond("groq:m", ask(), error_reply(400, f"too hot {'x' * 100_000} context length exceeded"))
+    assert caught.value.kind is Failure.REJECTED
+
+
 def anthropic_reply(content: list[dict[str, Any]], stop: str) -> ServerReply:
     body = {
         "id": "msg_1",

@@ -1,9 +1,20 @@
 """What providers say that reject tools or a schema."""
 
+import time
+
 import pytest
 
 from intelforge.core.chat import Tool
-from intelforge.models.rejections import key_meant, lacking, model_meant, reason, schema_meant, too_long, tool_meant
+from intelforge.models.rejections import (
+    MOST_READ,
+    key_meant,
+    lacking,
+    model_meant,
+    reason,
+    schema_meant,
+    too_long,
+    tool_meant,
+)
 from intelforge.testing.gateway import ask
 
 TOOLS = (Tool(name="weather", description="", parameters={}), Tool(name="weather_map", description="", parameters={}))
@@ -98,6 +109,25 @@ def test_a_prompt_that_is_too_long_is_told_from_other_rejections(said: str, long
 )
 def test_the_reason_is_one_line_without_secrets(body: object, told: str) -> None:
     assert reason(body, ["secret"]) == told
+
+
+def test_a_secret_far_down_is_not_told_in_part() -> None:
+    assert reason(f"{' ' * (MOST_READ - 3)}secret", ["secret"]) == ""
+
+
+@pytest.mark.parametrize("said", ["a" * 40_000, "-" * 40_000, f"model{'/' * 40_000}", f"model{' ' * 40_000}"])
+def test_long_words_keep_nobody_waiting(said: str) -> None:
+    began = time.process_time()
+    assert not model_meant(said)
+    assert "***" not in reason(said, [])
+    assert time.process_time() - began < 2
+
+
+def test_objects_within_each_other_without_end_say_nothing() -> None:
+    body: object = "too hot"
+    for _ in range(5000):
+        body = {"error": body}
+    assert reason(body, []) == ""
 
 
 @pytest.mark.parametrize(

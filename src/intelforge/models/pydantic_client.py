@@ -1,6 +1,7 @@
 """A pydantic-ai model as a `ModelClient`: one exchange, translated both ways."""
 
 import functools
+import sys
 import warnings
 from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
@@ -62,6 +63,7 @@ class PydanticClient:
     async def send(self, request: ChatRequest, *, stream: bool, timeout: float) -> AsyncGenerator[StreamEvent, None]:
         """See ModelClient."""
         problem: IntelForgeError | None = None
+        before = sys.exception()
         sent: list[str] = []
         SENDING.set(sent)
         parameters = parameters_of(request)
@@ -80,7 +82,15 @@ class PydanticClient:
             problem = error
         except Exception as error:  # noqa: BLE001 - the boundary to foreign code: its every error becomes one of ours
             unsent = self.tried_once and not sent
-            problem = translated(self.name, error, key=self.key, asked=request, secrets=self.secrets(), unsent=unsent)
+            problem = translated(
+                self.name,
+                error,
+                key=self.key,
+                asked=request,
+                secrets=self.secrets(),
+                unsent=unsent,
+                before=before,
+            )
         if problem is not None:
             # Outside of the handler, so that no trace holds what the provider said, which may repeat a key.
             raise problem

@@ -28,6 +28,7 @@ from intelforge.core.chat import ChatRequest
 from intelforge.core.errors import EgressError
 from intelforge.models.failures import Failure, ProviderError, failure
 from intelforge.models.rejections import (
+    MOST_READ,
     filter_meant,
     key_meant,
     lacking,
@@ -109,13 +110,15 @@ def translated(
     asked: ChatRequest,
     secrets: Collection[str] = (),
     unsent: bool = False,
+    before: BaseException | None = None,
 ) -> ProviderError | EgressError:
     """One of our errors in place of a foreign one; `key` names the secret that the key is in.
 
     A reason in which one of the `secrets` stands is left out. `unsent` says that the library raised the error before
-    anything was sent: then it could not write the request.
+    anything was sent: then it could not write the request. `before` is the error that the caller was dealing with when
+    the request was made, which Python notes as the context of all later ones.
     """
-    ours = _ours(error)
+    ours = _ours(error, before)
     if ours is not None:
         return ours
     said = _said(error)
@@ -166,8 +169,11 @@ def _told(kind: Failure, said: str, status: int, *, asked: ChatRequest, lacks: f
 
 
 def _said(error: Exception) -> str:
-    """All that the provider says, to be looked at and not repeated."""
-    return str(error.body) if isinstance(error, ModelAPIError) else ""
+    """What the provider says, to be looked at and not repeated."""
+    try:
+        return str(error.body)[:MOST_READ] if isinstance(error, ModelAPIError) else ""
+    except RecursionError:
+        return ""
 
 
 def _status(error: Exception) -> int:
@@ -175,9 +181,9 @@ def _status(error: Exception) -> int:
     return found if isinstance(found, int) else 0
 
 
-def _ours(error: BaseException | None) -> ProviderError | EgressError | None:
+def _ours(error: BaseException | None, before: BaseException | None) -> ProviderError | EgressError | None:
     """What our own transport raised and the libraries above it have wrapped, if that is what happened."""
-    while error is not None:
+    while error is not None and error is not before:
         if isinstance(error, ProviderError | EgressError):
             return error
         error = error.__cause__ or error.__context__

@@ -34,19 +34,24 @@ _TOO_LONG: Final = re.compile(
 )
 _LENGTH: Final = re.compile(r"max_(?:completion_|output_|new_)?tokens|max_?output_?tokens|num_predict", re.IGNORECASE)
 _UNREADABLE: Final = re.compile(r"n[o']t parse (?:the |your )?(?:JSON |request )?body", re.IGNORECASE)
-_OPAQUE: Final = re.compile(r"(?=[\w*-]*\d)[\w*-]{20,}")
-"""what may be a key, or a part of one"""
+_LONG_WORD: Final = re.compile(r"[\w*-]{20,}")
+"""what may be a key, or a part of one, if there is a digit in it"""
 _WORDING: Final = ("message", "error", "detail", "msg")
 """names under which an error has its words, or another object that has them"""
 _LONGEST: Final = 300
 """characters of a reason"""
+MOST_READ: Final = 20_000
+"""characters of what a provider says: some repeat the request, and every word is looked at many times"""
+_DEEPEST: Final = 8
+"""objects within each other"""
 _KEY: Final = re.compile(
     r"api[ _-]?key[^.]{0,20}(?:not valid|invalid|incorrect|expired)|(?:invalid|incorrect|expired) api[ _-]?key",
     re.IGNORECASE,
 )
 _NO_MODEL: Final = re.compile(
     r"(?:invalid|unknown|no such)[ _]model|unable to access model"
-    r"|models?\b[ :/]*(?:['\"`]?[\w./:@-]+['\"`]?)? *(?:is |was |does |could )?not (?:be )?(?:exist|found)",
+    r"|models?\b[ :/]{0,3}(?:['\"`]?[\w./:@-]{1,200}['\"`]?)? {0,2}"
+    r"(?:is |was |does |could )?not (?:be )?(?:exist|found)",
     re.IGNORECASE,
 )
 _FILTERED: Final = re.compile(
@@ -115,19 +120,25 @@ def reason(body: object, secrets: Collection[str]) -> str:
     found = _words(body)
     if stands_in(found, secrets):
         return ""
-    shown = "".join(character if character.isprintable() else " " for character in found)
-    line = " ".join(_OPAQUE.sub("***", shown).split())
+    shown = "".join(character if character.isprintable() else " " for character in found[:MOST_READ])
+    line = " ".join(_LONG_WORD.sub(_opaque, shown).split())
     return line[: _LONGEST - 1] + "…" if len(line) > _LONGEST else line.rstrip(".")
 
 
-def _words(body: object) -> str:
+def _opaque(word: re.Match[str]) -> str:
+    return "***" if any(map(str.isdigit, word[0])) else word[0]
+
+
+def _words(body: object, depth: int = 0) -> str:
     if isinstance(body, str):
         return "" if body.lstrip()[:1] in ("<", "{", "[") else body
+    if depth > _DEEPEST:
+        return ""
     if isinstance(body, list):
-        return _words(body[0]) if body else ""
+        return _words(body[0], depth + 1) if body else ""
     if not isinstance(body, Mapping):
         return ""
-    return next((words for name in _WORDING if (words := _words(body.get(name)))), "")
+    return next((words for name in _WORDING if (words := _words(body.get(name), depth + 1))), "")
 
 
 def _at_place(said: str, names: Sequence[str]) -> str:
