@@ -288,6 +288,21 @@ async def test_calls_of_a_dead_process_are_charged_their_reservation_once(databa
     assert (await Budgets(database, clock=lambda: AT).statuses())[0].standings[0].spent_usd == pytest.approx(0.03)
 
 
+async def test_crashed_calls_that_cannot_be_written_are_not_kept_each_time_they_are_seen(
+    database: Database, disk: Disk
+) -> None:
+    await Calls(database, owner=GONE, clock=lambda: AT).reserve(Entry(id="c1"))
+    watching = Calls(database, owner=HERE, alive=lambda owner: False, clock=lambda: AT)
+    disk.fill()
+    for _ in range(20):
+        with pytest.raises(StorageError):
+            await watching.settle_crashed()
+    assert not watching._later
+    disk.error = None
+    assert await watching.settle_crashed() == 1
+    assert [row["state"] for row in await watching.all()] == ["crashed"]
+
+
 async def test_one_s_own_calls_and_those_of_the_living_are_left_alone(database: Database, calls: Calls) -> None:
     await calls.reserve(Entry(id="c1"))
     for watching in (calls, Calls(database, owner=GONE, alive=lambda owner: True)):

@@ -274,8 +274,10 @@ class Calls:
 def _again(entry: Entry, failure: StorageError) -> Entry | None:
     """What is to be written later instead of an entry that failed; None when that would not help.
 
-    A reservation may have come through all the same.
+    A reservation may have come through all the same. That a call crashed is seen anew by whoever looks next.
     """
+    if isinstance(entry, Closing) and entry.crashed:
+        return None
     if failure.error_code is not ErrorCode.INTERNAL:
         return Closing.of_never_made(entry.row["id"], at=entry.row["at"]) if isinstance(entry, Opening) else entry
     if isinstance(entry, Closing) and entry.tries < MOST_TRIES:

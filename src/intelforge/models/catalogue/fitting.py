@@ -26,7 +26,7 @@ class CatalogueWindow:
     async def fit(self, request: ChatRequest, *, model: str) -> tuple[ChatRequest, Sequence[str]]:
         """A request that fits, and what the caller should know. ModelError (too_large) when none does."""
         facts = await self.catalogue.measured_facts(model)
-        counter = self._counters.setdefault(model, TokenCounter(model))
+        counter = self._counters.get(model) or self._counters.setdefault(model, TokenCounter(model))
         fitted = Fitted(request=request, count=None)
         if facts.context_window is not None:
             fitted = await fit(request, self._window(model, facts.context_window, request), counter)
