@@ -6,7 +6,7 @@ from contextlib import aclosing
 import httpx2
 import pytest
 
-from intelforge.core.chat import StreamEvent
+from intelforge.core.chat import Done, StreamEvent
 from intelforge.core.errors import ErrorCode, ModelError
 from intelforge.models.failures import Failure, ProviderError
 from intelforge.models.key_binding import MOST_BYTES, bound_client, key_headers, with_key
@@ -15,7 +15,7 @@ from intelforge.models.providers import PROVIDERS
 from intelforge.models.resilience import RetryPolicy
 from intelforge.models.targets import Target, read_target
 from intelforge.testing.gateway import GatewayBench, ask
-from intelforge.testing.model_server import ModelServer, ServerReply, chat_reply
+from intelforge.testing.model_server import ModelServer, ServerReply, chat_reply, stream_reply
 
 KEY = "sk-verysecret-0123456789"
 OPENAI = with_key(read_target("openai:gpt-x", environment={}), {"OPENAI_API_KEY": KEY})
@@ -103,6 +103,41 @@ async def test_a_reply_without_an_end_does_not_fill_the_memory(bench: GatewayBen
             await (streamed(model) if stream else model.respond(ask()))
     assert caught.value.kind is Failure.MALFORMED
     assert sent[0] <= MOST_BYTES + (1 << 20)
+
+
+def in_pieces(number: int) -> httpx2.MockTransport:
+    """A stream of so many megabytes in pieces of one before its reply."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(number):
+            yield b": " + b"x" * (1 << 20) + b"\n\n"
+        for chunk in stream_reply(["Hel", "lo."]).chunks:
+            assert isinstance(chunk, bytes)
+            yield chunk
+
+    headers = {"content-type": "text/event-stream; charset=utf-8"}
+    return httpx2.MockTransport(lambda request: httpx2.Response(200, content=pieces(), headers=headers))
+
+
+@pytest.mark.usefixtures("allow_loopback_requests")
+async def test_a_stream_of_many_pieces_may_be_longer_than_a_reply(
+    bench: GatewayBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intelforge.models.key_binding.MOST_BYTES", 2 << 20)
+    async with httpx2.AsyncClient(transport=in_pieces(6)) as bench.client:
+        *_, end = await streamed(await bench.open("https://llm.example.com/v1#m"))
+    assert isinstance(end, Done)
+    assert end.response.text == "Hello."
+
+
+@pytest.mark.usefixtures("allow_loopback_requests")
+async def test_a_stream_without_an_end_is_broken_off_too(bench: GatewayBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("intelforge.models.key_binding.MOST_STREAMED", 4 << 20)
+    bench.retry = RetryPolicy(retries=0)
+    async with httpx2.AsyncClient(transport=in_pieces(6)) as bench.client:
+        model = await bench.open("https://llm.example.com/v1#m")
+        with pytest.raises(ProviderError, match="sent more than 4 MB"):
+            await streamed(model)
 
 
 @pytest.mark.usefixtures("allow_loopback_requests")

@@ -19,7 +19,9 @@ CREDENTIALS: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key",
 """headers in which a library may send what it takes for a key"""
 
 MOST_BYTES: Final = 32 << 20
-"""of a reply: a server that never ends must not fill the memory"""
+"""of a reply, or of one piece of a stream: a server that never ends must not fill the memory"""
+MOST_STREAMED: Final = 256 << 20
+"""bytes of a stream, in which each token may take a kilobyte"""
 
 SENDING: Final[ContextVar[list[str] | None]] = ContextVar("sending", default=None)
 """takes the host of each request that is sent, for who must know whether one was"""
@@ -75,7 +77,8 @@ def _missing(problem: str, name: str, otherwise: str = "") -> ModelError:
 class KeyBoundTransport(httpx2.AsyncBaseTransport):
     """Sends through a client that others use too, with the key when the request goes to the host that it belongs to.
 
-    Redirects are not followed. A reply of more than MOST_BYTES ends with ProviderError.
+    Redirects are not followed. A reply of more than MOST_BYTES ends with ProviderError, a stream with more than that in
+    one piece or more than MOST_STREAMED in all.
     """
 
     def __init__(
@@ -99,22 +102,28 @@ class KeyBoundTransport(httpx2.AsyncBaseTransport):
             sent.append(request.url.host)
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
         if isinstance(response.stream, httpx2.AsyncByteStream):
-            response.stream = _Bounded(response.stream, self._name)
+            in_pieces = response.headers.get("content-type", "").startswith("text/event-stream")
+            response.stream = _Bounded(response.stream, self._name, in_pieces=in_pieces)
         return response
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    def __init__(self, stream: httpx2.AsyncByteStream, name: str) -> None:
+    def __init__(self, stream: httpx2.AsyncByteStream, name: str, *, in_pieces: bool) -> None:
         self._stream = stream
         self._name = name
+        self._in_pieces = in_pieces
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
+        piece = total = 0
         async for part in self._stream:
-            size += len(part)
-            if size > MOST_BYTES:
-                problem = f"{self._name} sent more than {MOST_BYTES >> 20} MB for one reply"
+            total += len(part)
+            piece += len(part)
+            if piece > MOST_BYTES or total > MOST_STREAMED:
+                what = f"{MOST_STREAMED >> 20} MB" if piece < total else f"{MOST_BYTES >> 20} MB"
+                problem = f"{self._name} sent more than {what} for one reply"
                 raise failure(Failure.MALFORMED, problem, hint="check that its address is its API's")
+            if self._in_pieces and (b"\n\n" in part or b"\r\n\r\n" in part):
+                piece = 0
             yield part
 
     async def aclose(self) -> None:
