@@ -1,6 +1,7 @@
 """Whether JSON follows a JSON schema."""
 
 import json
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -73,11 +74,26 @@ def test_schemas_that_refer_to_each_other_many_times_take_little_time() -> None:
         ({"anyOf": [{"allOf": 5}]}, "$.anyOf[0].allOf must be of type array"),
         ({"$defs": {"n": {"maxLength": None}}}, "$.$defs.n.maxLength must be of type integer"),
         (TREE, ""),
+        (MappingProxyType({"type": "object", "required": ("a",), "properties": {"a": {"enum": ("x", "y")}}}), ""),
+        ({"type": "number", "minimum": 0, "exclusiveMinimum": True, "exclusiveMaximum": 9}, ""),
+        ({"minimum": True}, "$.minimum must be of type number"),
         ({"type": ["string", "null"], "title": 5, "additionalProperties": False}, ""),
     ],
 )
 def test_what_is_no_schema_is_told(schema: Any, problem: str) -> None:
     assert schema_problem(schema) == problem
+
+
+def test_a_bound_may_be_left_out_as_openapi_writes_it() -> None:
+    schema = {"minimum": 1, "exclusiveMinimum": True, "maximum": 9, "exclusiveMaximum": False}
+    assert [first_problem(value, schema) for value in (1, 1.5, 9)] == ["$ must be more than 1", "", ""]
+
+
+def test_names_with_dots_are_places_of_their_own() -> None:
+    number = {"$ref": "#/$defs/number"}
+    named = {"properties": {"a.b": number, "a": {"properties": {"b": number}}}}
+    schema = {"$defs": {"number": {"type": "integer"}}, **named}
+    assert first_problem({"a.b": 1, "a": {"b": "x"}}, schema) == "$.a.b must be of type integer"
 
 
 JSON = st.recursive(

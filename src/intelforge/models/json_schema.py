@@ -6,7 +6,7 @@ https://json-schema.org/draft/2020-12/json-schema-validation
 import json
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,8 +14,8 @@ Schema = Mapping[str, Any]
 
 _FENCED: Final = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
 _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
-    "object": lambda value: isinstance(value, dict),
-    "array": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, Mapping),
+    "array": lambda value: isinstance(value, list | tuple),
     "string": lambda value: isinstance(value, str),
     "boolean": lambda value: isinstance(value, bool),
     "null": lambda value: value is None,
@@ -34,6 +34,7 @@ _NAMED: Final = {"type": "object", "additionalProperties": _ANY}
 _EACH: Final = {"type": "array", "items": _ANY}
 _NAMES: Final = {"type": "array", "items": {"type": "string"}}
 _NUMBER: Final = {"type": "number"}
+_NUMBER_OR_NOT: Final = {"type": ["number", "boolean"]}
 _LENGTH: Final = {"type": "integer"}
 _OF_SCHEMAS: Final[Schema] = {
     "type": ["object", "boolean"],
@@ -46,7 +47,8 @@ _OF_SCHEMAS: Final[Schema] = {
         "additionalProperties": _ANY,
         **dict.fromkeys(("$defs", "definitions", "properties", "patternProperties"), _NAMED),
         **dict.fromkeys(("allOf", "anyOf", "oneOf", "prefixItems"), _EACH),
-        **dict.fromkeys(_BOUNDS, _NUMBER),
+        **dict.fromkeys(("minimum", "maximum"), _NUMBER),
+        **dict.fromkeys(("exclusiveMinimum", "exclusiveMaximum"), _NUMBER_OR_NOT),
         **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), _LENGTH),
     },
 }
@@ -81,11 +83,12 @@ def schema_problem(schema: Schema) -> str:
 @dataclass(frozen=True, slots=True)
 class _Scope:
     root: Schema
-    found: dict[tuple[str, str], str] = field(default_factory=dict)
-    """the first problem of a value by reference and place, so that references that meet again take no more time"""
+    found: dict[tuple[str, str, int], str] = field(default_factory=dict)
+    """the first problem of a value by reference, place and identity, for `a.b` may be two places; so that references
+    that meet again take no more time"""
 
     def referred(self, value: Any, reference: str, at: str, depth: int) -> str:
-        key = (reference, at)
+        key = (reference, at, id(value))
         if key not in self.found:
             self.found[key] = ""  # while it is looked at: a schema that refers to itself asks for no more than it does
             self.found[key] = next(_problems(value, _resolved(reference, self.root), at, self, depth + 1), "")
@@ -103,9 +106,9 @@ def _problems(value: Any, schema: Any, at: str, scope: _Scope, depth: int) -> It
     yield from _type_problems(value, schema, at)
     yield from _choice_problems(value, schema, at, scope, depth)
     yield from _bound_problems(value, schema, at)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         yield from _object_problems(value, schema, at, scope, depth)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         yield from _array_problems(value, schema, at, scope, depth)
 
 
@@ -135,9 +138,10 @@ def _choice_problems(value: Any, schema: Schema, at: str, scope: _Scope, depth: 
 def _bound_problems(value: Any, schema: Schema, at: str) -> Iterator[str]:
     if isinstance(value, int | float) and not isinstance(value, bool):
         for keyword, (fits, words) in _BOUNDS.items():
-            if keyword in schema and not fits(value, schema[keyword]):
-                yield f"{at} must be {words} {schema[keyword]}"
-    if isinstance(value, str | list):
+            bound = _bound(schema, keyword)
+            if bound is not None and not fits(value, bound):
+                yield f"{at} must be {words} {bound}"
+    if isinstance(value, str | list | tuple):
         low, high = ("minLength", "maxLength") if isinstance(value, str) else ("minItems", "maxItems")
         if len(value) < schema.get(low, 0):
             yield f"{at} must be no shorter than {schema[low]}"
@@ -145,7 +149,14 @@ def _bound_problems(value: Any, schema: Schema, at: str) -> Iterator[str]:
             yield f"{at} must be no longer than {schema[high]}"
 
 
-def _object_problems(value: dict[str, Any], schema: Schema, at: str, scope: _Scope, depth: int) -> Iterator[str]:
+def _bound(schema: Schema, keyword: str) -> Any:
+    bound = schema.get(keyword)
+    if isinstance(bound, bool):  # as it was written before 2017, and is in OpenAPI 3.0: beside `minimum`, and about it
+        return schema.get(keyword.removeprefix("exclusive").lower()) if bound else None
+    return bound
+
+
+def _object_problems(value: Mapping[str, Any], schema: Schema, at: str, scope: _Scope, depth: int) -> Iterator[str]:
     known = schema.get("properties", {})
     # Names by a pattern are let pass: an expression of somebody else may take for ever.
     others = True if "patternProperties" in schema else schema.get("additionalProperties", True)
@@ -156,10 +167,10 @@ def _object_problems(value: dict[str, Any], schema: Schema, at: str, scope: _Sco
         yield from _problems(item, known.get(name, others), f"{at}.{name}", scope, depth + 1)
 
 
-def _array_problems(value: list[Any], schema: Schema, at: str, scope: _Scope, depth: int) -> Iterator[str]:
+def _array_problems(value: Sequence[Any], schema: Schema, at: str, scope: _Scope, depth: int) -> Iterator[str]:
     items = schema.get("items", True)
-    first = items if isinstance(items, list) else schema.get("prefixItems", ())  # as it was written before 2020
-    rest = True if isinstance(items, list) else items
+    each = isinstance(items, list | tuple)  # as it was written before 2020
+    first, rest = (items, True) if each else (schema.get("prefixItems", ()), items)
     for index, item in enumerate(value):
         inner = first[index] if index < len(first) else rest
         yield from _problems(item, inner, f"{at}[{index}]", scope, depth + 1)
