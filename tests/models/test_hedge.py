@@ -102,6 +102,24 @@ async def test_one_that_was_asked_too_has_its_turn_again_or_is_told(fault: str, 
         assert caught.value.message.count("failed as its script says") == 2
 
 
+@pytest.mark.parametrize(("wish", "asked"), [(5.0, 2), (500.0, 1)])
+async def test_one_that_was_asked_too_is_left_alone_as_long_as_it_wishes(
+    wish: float, asked: int, bench: GatewayBench
+) -> None:
+    bench.hedge_seconds = 0.01
+    slow, spare = Failing([Rule(fault="server")]), Opening([Rule(fault="busy", retry_after=wish, times=1), *FINE])
+    slow.gate = spare.gate = asyncio.Event()
+    model = bench.chain(("a:x", slow), ("b:y", spare))
+    if asked == 2:
+        assert (await model.respond(ask())).model == "b:y"
+        assert max(bench.naps) == pytest.approx(wish, abs=0.5)
+    else:
+        with pytest.raises(ModelError, match="none of 2 models answered"):
+            await model.respond(ask())
+    assert len(slow.requests) == bench.retry.retries + 1
+    assert len(spare.requests) == asked
+
+
 async def test_a_broken_model_is_no_spare(bench: GatewayBench) -> None:
     bench.hedge_seconds = 0.01
     bench.limits = Limits(total=30, first_token=0.1)

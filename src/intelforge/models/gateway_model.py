@@ -31,7 +31,7 @@ from intelforge.models.failures import Failure, ProviderError, blamed, failure
 from intelforge.models.hedge import hedged
 from intelforge.models.prompting import Prompted
 from intelforge.models.protocol import Cache, Exchange, Profiles, Responder, Route, Router, Window
-from intelforge.models.resilience import CircuitBreaker, RetryPolicy, all_failed, broken_off
+from intelforge.models.resilience import PATIENCE_WITH_OTHERS, CircuitBreaker, RetryPolicy, all_failed, broken_off
 
 Events = AsyncGenerator[StreamEvent, None]
 
@@ -161,11 +161,15 @@ class _Call:
     _fitting: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _too: list[IntelForgeError] = field(default_factory=list)
     """the failures of those that were asked too, and will not be asked again"""
+    _early: dict[str, tuple[ProviderError, float]] = field(default_factory=dict)
+    """by URL, the failures of those that were asked too and want to be left alone, and until when"""
 
     async def events(self) -> Events:
         waiting = self._waiting()
         while waiting:
             candidate, given, retries = waiting.pop(0), False, 0
+            if not await self._left_alone(candidate, others=bool(waiting)):
+                continue
             while True:
                 problem: IntelForgeError
                 try:
@@ -222,6 +226,19 @@ class _Call:
             )
         return found
 
+    async def _left_alone(self, candidate: Candidate, *, others: bool) -> bool:
+        """Whether one that was asked too has been left alone as long as it wished; what is left of it is waited for."""
+        problem, until = self._early.pop(candidate.url, (None, 0.0))
+        behaviour = self.model.behaviour
+        now = behaviour.timer()
+        if problem is None or until <= now:
+            return True
+        if until >= self.exchange.deadline or (others and until - now > PATIENCE_WITH_OTHERS):
+            self.failures.append(problem)
+            return False
+        await behaviour.sleep(until - now)
+        return True
+
     def _wait(self, error: IntelForgeError, retries: int, *, others: bool) -> float | None:
         behaviour = self.model.behaviour
         remaining = self.exchange.deadline - behaviour.timer()
@@ -234,7 +251,7 @@ class _Call:
             return self._asked(candidate)
 
         def spare() -> Events | None:
-            able = next((one for one in waiting if not one.breaker.open), None)
+            able = next((one for one in waiting if not one.breaker.open and one.url not in self._early), None)
             if able is None:
                 return None
             waiting.remove(able)
@@ -252,6 +269,8 @@ class _Call:
         except IntelForgeError as error:
             if isinstance(error, ProviderError) and error.advice.again:
                 waiting.append(candidate)
+                if error.retry_after:
+                    self._early[candidate.url] = (error, self.model.behaviour.timer() + error.retry_after)
             else:
                 self._too.append(error)
             raise
