@@ -11,6 +11,7 @@ from intelforge.models.rejections import (
     lacking,
     model_meant,
     reason,
+    said_in,
     schema_meant,
     too_long,
     tool_meant,
@@ -123,11 +124,20 @@ def test_long_words_keep_nobody_waiting(said: str) -> None:
     assert time.process_time() - began < 2
 
 
+def test_what_is_repeated_of_the_request_says_nothing_of_why_it_is_rejected() -> None:
+    asked = {"messages": [{"content": "Why is my invalid API key longer than the context?"}]}
+    said = said_in({"detail": [{"loc": ["body", "temperature"], "msg": "too hot", "input": asked}]})
+    assert "too hot" in said
+    assert not too_long(said)
+    assert not key_meant(said)
+
+
 def test_objects_within_each_other_without_end_say_nothing() -> None:
     body: object = "too hot"
     for _ in range(5000):
         body = {"error": body}
     assert reason(body, []) == ""
+    assert "hot" not in said_in(body)
 
 
 @pytest.mark.parametrize(

@@ -28,13 +28,13 @@ from intelforge.core.chat import ChatRequest
 from intelforge.core.errors import EgressError
 from intelforge.models.failures import Failure, ProviderError, failure
 from intelforge.models.rejections import (
-    MOST_READ,
     filter_meant,
     key_meant,
     lacking,
     length_meant,
     model_meant,
     reason,
+    said_in,
     schema_meant,
     too_long,
     tool_meant,
@@ -121,7 +121,7 @@ def translated(
     ours = _ours(error, before)
     if ours is not None:
         return ours
-    said = _said(error)
+    said = said_in(error.body) if isinstance(error, ModelAPIError) else ""
     status = error.status_code if isinstance(error, ModelHTTPError) else _status(error)
     kind = _kind(error, said, status, unknown=Failure.REJECTED if unsent else Failure.MALFORMED)
     lacks = lacking(said, asked) if kind in _MAY_LACK else frozenset()
@@ -166,14 +166,6 @@ def _told(kind: Failure, said: str, status: int, *, asked: ChatRequest, lacks: f
     if kind is Failure.MISCALLED:
         return _REDIRECTED if 300 <= status < 400 else _ASTRAY if status in _NO_SUCH_API else _MISREAD
     return _WORDS[kind]
-
-
-def _said(error: Exception) -> str:
-    """What the provider says, to be looked at and not repeated."""
-    try:
-        return str(error.body)[:MOST_READ] if isinstance(error, ModelAPIError) else ""
-    except RecursionError:
-        return ""
 
 
 def _status(error: Exception) -> int:

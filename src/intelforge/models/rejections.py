@@ -44,6 +44,8 @@ MOST_READ: Final = 20_000
 """characters of what a provider says: some repeat the request, and every word is looked at many times"""
 _DEEPEST: Final = 8
 """objects within each other"""
+_REPEATED: Final = "input"
+"""the name under which FastAPI, and so vLLM and Mistral, gives back what it did not like"""
 _KEY: Final = re.compile(
     r"api[ _-]?key[^.]{0,20}(?:not valid|invalid|incorrect|expired)|(?:invalid|incorrect|expired) api[ _-]?key",
     re.IGNORECASE,
@@ -58,6 +60,11 @@ _FILTERED: Final = re.compile(
     r"content[ _](?:filter|policy|management policy)|violates[^.]{0,40}(?:guidelines|policy)", re.IGNORECASE
 )
 _PLACE: Final = re.compile(r"(?:tools|function_declarations)[.\[](\d+)")
+
+
+def said_in(body: object) -> str:
+    """All that an error says, to be looked at and not repeated, without what it repeats of the request itself."""
+    return str(_without_input(body))[:MOST_READ]
 
 
 def too_long(said: str) -> bool:
@@ -123,6 +130,16 @@ def reason(body: object, secrets: Collection[str]) -> str:
     shown = "".join(character if character.isprintable() else " " for character in found[:MOST_READ])
     line = " ".join(_LONG_WORD.sub(_opaque, shown).split())
     return line[: _LONGEST - 1] + "…" if len(line) > _LONGEST else line.rstrip(".")
+
+
+def _without_input(body: object, depth: int = 0) -> object:
+    if depth > _DEEPEST:
+        return ""
+    if isinstance(body, list):
+        return [_without_input(item, depth + 1) for item in body]
+    if isinstance(body, Mapping):
+        return {name: _without_input(item, depth + 1) for name, item in body.items() if name != _REPEATED}
+    return body
 
 
 def _opaque(word: re.Match[str]) -> str:
