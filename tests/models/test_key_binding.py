@@ -1,5 +1,6 @@
 """A key is sent to its provider's host, and to no other."""
 
+import gzip
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -103,6 +104,26 @@ async def test_a_reply_without_an_end_does_not_fill_the_memory(bench: GatewayBen
             await (streamed(model) if stream else model.respond(ask()))
     assert caught.value.kind is Failure.MALFORMED
     assert sent[0] <= MOST_BYTES + (1 << 20)
+
+
+@pytest.mark.usefixtures("allow_loopback_requests")
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_reply_that_unpacks_to_much_does_not_fill_the_memory(bench: GatewayBench, stream: bool) -> None:
+    packed = gzip.compress(b" " * (MOST_BYTES + 1))
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    bench.retry = RetryPolicy(retries=0)
+    async with ModelServer(lambda request: ServerReply(body=packed, headers=headers)) as server:
+        model = await bench.open(f"{server.url}/v1#m")
+        with pytest.raises(ProviderError, match="sent more than 32 MB"):
+            await (streamed(model) if stream else model.respond(ask()))
+
+
+@pytest.mark.usefixtures("allow_loopback_requests")
+async def test_a_compressed_reply_is_read(bench: GatewayBench) -> None:
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    packed = gzip.compress(chat_reply("Hello.").body)
+    async with ModelServer(lambda request: ServerReply(body=packed, headers=headers)) as server:
+        assert (await (await bench.open(f"{server.url}/v1#m")).respond(ask())).text == "Hello."
 
 
 def in_pieces(number: int) -> httpx2.MockTransport:

@@ -22,6 +22,8 @@ MOST_BYTES: Final = 32 << 20
 """of a reply, or of one piece of a stream: a server that never ends must not fill the memory"""
 MOST_STREAMED: Final = 256 << 20
 """bytes of a stream, in which each token may take a kilobyte"""
+_OF_PACKED: Final = (b"content-encoding", b"content-length", b"transfer-encoding")
+"""headers that are not true of a reply once it is unpacked"""
 
 SENDING: Final[ContextVar[list[str] | None]] = ContextVar("sending", default=None)
 """takes the host of each request that is sent, for who must know whether one was"""
@@ -101,10 +103,32 @@ class KeyBoundTransport(httpx2.AsyncBaseTransport):
         if (sent := SENDING.get()) is not None:
             sent.append(request.url.host)
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        if "content-encoding" in response.headers:
+            response = _unpacked(response)
         if isinstance(response.stream, httpx2.AsyncByteStream):
             in_pieces = response.headers.get("content-type", "").startswith("text/event-stream")
             response.stream = _Bounded(response.stream, self._name, in_pieces=in_pieces)
         return response
+
+
+def _unpacked(response: httpx2.Response) -> httpx2.Response:
+    """The same, not compressed: what it becomes is what must not fill the memory."""
+    headers = [(name, value) for name, value in response.headers.raw if name.lower() not in _OF_PACKED]
+    return httpx2.Response(
+        response.status_code, headers=headers, stream=_Unpacked(response), extensions=response.extensions
+    )
+
+
+class _Unpacked(httpx2.AsyncByteStream):
+    def __init__(self, response: httpx2.Response) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for part in self._response.aiter_bytes():
+            yield part
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
 
 
 class _Bounded(httpx2.AsyncByteStream):
