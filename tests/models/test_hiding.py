@@ -57,3 +57,7 @@ def test_of_an_environment_alone_all_that_stand_for_keys_may_have_been_sent(tmp_
 )
 def test_a_short_one_stands_there_as_a_word_alone(text: str, stands: bool) -> None:
     assert stands_in(text, [KEY, "s3cr$t"]) is stands
+
+
+def test_what_stands_for_no_key_is_no_secret() -> None:
+    assert not stands_in("There is none, and the box is EMPTY.", ["none", "EMPTY"])

@@ -10,6 +10,8 @@ from intelforge.security.secrets import Secrets
 HIDDEN: Final = "***"
 SHORTEST_SECRET: Final = 8
 """characters: a shorter one may stand in any text by chance"""
+NO_SECRETS: Final = frozenset({"none", "empty", "ollama", "lm-studio", "not-needed", "sk-no-key-required"})
+"""what the manuals of Ollama, vLLM, LM Studio, llama.cpp and LocalAI have given as a key where none is wanted"""
 _KEY: Final = "_API_KEY"
 """in the names of most variables that hold keys, those of single servers among them"""
 
@@ -44,6 +46,7 @@ def stands_in(text: str, secrets: Iterable[str]) -> bool:
     return any(
         secret in text and (len(secret) >= SHORTEST_SECRET or re.search(rf"(?<!\w){re.escape(secret)}(?!\w)", text))
         for secret in secrets
+        if secret.lower() not in NO_SECRETS
     )
 
 
