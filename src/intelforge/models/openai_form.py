@@ -5,7 +5,7 @@ counts with every piece.
 """
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -67,6 +67,9 @@ class Pieces(AsyncStream[ChatCompletionChunk]):
     Several providers tell with each piece what was read and written so far; the last is what it took.
     """
 
+    def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
+        return self._iterator  # the SDK's own goes through one generator more for each piece
+
     async def __stream__(self) -> AsyncGenerator[ChatCompletionChunk, None]:
         told, calls = None, _Calls()
         inner: Any = super().__stream__()  # an async generator, declared as less
@@ -100,8 +103,9 @@ class _Calls:
     def tell_apart(self, piece: ChatCompletionChunk) -> None:
         """Gives each call its own index, and its name once."""
         for choice in piece.choices or ():
-            for call in (choice.delta and choice.delta.tool_calls) or ():
-                self._place(call)
+            if (delta := choice.delta) and (calls := delta.tool_calls):
+                for call in calls:
+                    self._place(call)
 
     def _place(self, call: ChoiceDeltaToolCall) -> None:
         name = call.function.name if call.function else None
