@@ -1,5 +1,6 @@
 """The plainest use of a language model: a prompt, instructions, and the words of its reply."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -31,13 +32,14 @@ def _stripped(response: ChatResponse) -> ChatResponse:
     return replace(response, parts=(*kept, Text(response.text.strip())))
 
 
-class Prompted:
+class Prompted(ABC):
     """Gives a language model that replies to requests its reply to a prompt."""
 
     __slots__ = ()
 
+    @abstractmethod
     async def respond(self, request: ChatRequest) -> ChatResponse:
-        raise NotImplementedError
+        """The reply to a request."""
 
     async def complete(
         self,
