@@ -18,8 +18,8 @@ from intelforge.workspace import Workspace
 
 SETTINGS = 'embedder = "none:"\nllm = "{url}/v1#slow"\njobs = "memory:"\nworkers = 1\ncache = "none:"\n'
 MAIN = "from intelforge.interfaces.cli.entry import main; main()"
-AT_ONCE = 20.0
-"""seconds, most of them for a busy machine to end a process: it takes one, where the call would take 60"""
+AT_ONCE = 3.0
+"""times what the process took until its model said nothing any more: on any machine, far from the call's 60 seconds"""
 pytestmark = pytest.mark.slow
 
 
@@ -60,15 +60,19 @@ async def typed(folder: Path, *words: str) -> AsyncIterator[asyncio.subprocess.P
 
 
 async def interrupted(folder: Path, server: StallingServer, *words: str) -> tuple[int | None, str, str, float]:
-    """Exit code, both outputs, and the seconds from Ctrl-C to the end; the provider has seen its client leave."""
+    """Exit code, both outputs, and how long it took from Ctrl-C to the end, in times of what it took to that point.
+
+    The provider has seen its client leave.
+    """
+    started = time.perf_counter()
     async with asyncio.timeout(60), typed(folder, *words) as process:
         await server.stalled.wait()
         began = time.perf_counter()
         process.send_signal(signal.SIGINT)
         out, err = await process.communicate()
-        seconds = time.perf_counter() - began
+        times = (time.perf_counter() - began) / (began - started)
         await server.left.acquire()
-    return process.returncode, out.decode(), err.decode(), seconds
+    return process.returncode, out.decode(), err.decode(), times
 
 
 async def workspace(folder: Path, server: ModelServer) -> Path:
@@ -90,9 +94,9 @@ async def test_a_benchmark_shows_what_was_measured_until_then(tmp_path: Path) ->
     async with StallingServer(answers=4) as server:
         folder = await workspace(tmp_path, server)
         name = f"{server.url}/v1#slow"
-        code, out, err, seconds = await interrupted(folder, server, "models", "bench", name, "--json")
+        code, out, err, times = await interrupted(folder, server, "models", "bench", name, "--json")
     assert code == 130
-    assert seconds < AT_ONCE
+    assert times < AT_ONCE
     report = json.loads(out)
     assert [(one["calls"], one["failed"]) for one in report["models"]] == [(3, 0)]
     assert [call["streamed"] for call in report["calls"]] == [True, False, True]
@@ -102,9 +106,9 @@ async def test_a_benchmark_shows_what_was_measured_until_then(tmp_path: Path) ->
 async def test_a_benchmark_that_measured_nothing_says_so(tmp_path: Path) -> None:
     async with StallingServer() as server:
         folder = await workspace(tmp_path, server)
-        code, out, _, seconds = await interrupted(folder, server, "models", "bench", f"{server.url}/v1#slow")
+        code, out, _, times = await interrupted(folder, server, "models", "bench", f"{server.url}/v1#slow")
     assert (code, out) == (130, "Nothing was measured.\n")
-    assert seconds < AT_ONCE
+    assert times < AT_ONCE
 
 
 @pytest.mark.parametrize(
@@ -114,7 +118,7 @@ async def test_a_question_and_a_probe_end_at_once(tmp_path: Path, words: tuple[s
     async with StallingServer() as server:
         folder = await workspace(tmp_path, server)
         named = [word.replace("NAME", f"{server.url}/v1#slow") for word in words]
-        code, out, err, seconds = await interrupted(folder, server, *named, "--user", "ann")
+        code, out, err, times = await interrupted(folder, server, *named, "--user", "ann")
     assert (code, out, err) == (130, "", "error: interrupted\n")
-    assert seconds < AT_ONCE
+    assert times < AT_ONCE
     assert await calls(folder) == [(purpose, "ann", "failed")]
